@@ -1,0 +1,16 @@
+"""The proxies that are compared, in the order in which they are shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.peers.aiohttp_peer import AiohttpPeer
+from benchmarks.peers.envoy import EnvoyPeer
+from benchmarks.peers.haproxy import HaproxyPeer
+from benchmarks.peers.nginx import NginxPeer
+from benchmarks.peers.proxyd import ProxydPeer
+
+if TYPE_CHECKING:
+    from benchmarks.peers.base import Peer
+
+PEERS: tuple[Peer, ...] = (NginxPeer(), ProxydPeer(), HaproxyPeer(), EnvoyPeer(), AiohttpPeer())

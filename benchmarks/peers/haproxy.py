@@ -1,0 +1,54 @@
+"""HAProxy with one thread."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+from benchmarks.peers.base import output
+from benchmarks.process import Command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class HaproxyPeer:
+    """HAProxy in HTTP mode, reusing server connections."""
+
+    name = "haproxy"
+    settings = "nbthread 1, http-keep-alive, http-reuse always, forwardfor and X-Forwarded-*, no log"
+
+    def missing(self) -> str | None:
+        """Tell whether the program is on the path."""
+        return None if shutil.which("haproxy") else "not installed: apt-get install haproxy"
+
+    def version(self) -> str:
+        """Return the version number of the first line."""
+        found = re.search(r"version (\S+)", output(["haproxy", "-v"]))
+        return found.group(1) if found else "unknown"
+
+    def command(self, directory: Path, *, listen: int, origin: int) -> Command:
+        """Write haproxy.cfg."""
+        config = directory / "haproxy.cfg"
+        config.write_text(f"""global
+  nbthread 1
+  maxconn 4096
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+  option http-keep-alive
+  option forwardfor
+  http-reuse always
+frontend proxy
+  bind 127.0.0.1:{listen} backlog 4096
+  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Host %[req.hdr(Host)]
+  http-request set-header X-Forwarded-Port %[dst_port]
+  default_backend origin
+backend origin
+  server origin 127.0.0.1:{origin}
+""")
+        return Command([shutil.which("haproxy") or "haproxy", "-db", "-f", str(config)])

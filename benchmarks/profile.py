@@ -1,0 +1,134 @@
+"""Profiles the gateway under the load of the scenario ``plain`` and prints where its time goes.
+
+    python -m benchmarks.profile --tool cprofile   each Python function's calls and time; itself costs about half
+    python -m benchmarks.profile --tool perf       kernel, uvloop and interpreter; Python frames from 3.12 on
+    python -m benchmarks.profile --tool py-spy     a flame graph of Python frames, sampled from outside
+
+To be run with -m: as a script, this file would hide the standard library's ``profile``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pstats
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks import load, machine
+from benchmarks.heads import COUNT, default_path
+from benchmarks.origin import static_origin
+from benchmarks.peers.proxyd import ProxydPeer
+from benchmarks.process import Command, Server, ServerError, free_port
+from benchmarks.scenarios.base import WARM_UP_SECONDS, fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TOP = 45
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Start gateway and backend, load them while the tool records, and show the result."""
+    options = _options(argv)
+    recorders: dict[str, Callable[[Path, float, Path], int]] = {
+        "cprofile": _cprofile,
+        "perf": _perf,
+        "py-spy": _py_spy,
+    }
+    if options.tool != "cprofile" and shutil.which(options.tool) is None:
+        print(f"{options.tool} is not installed", file=sys.stderr)
+        return 2
+    options.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="proxyd-profile-") as directory:
+        try:
+            return recorders[options.tool](Path(directory), options.seconds, options.out)
+        except (ServerError, load.LoadError) as error:
+            print(error, file=sys.stderr)
+            return 1
+
+
+def _cprofile(directory: Path, seconds: float, out: Path) -> int:
+    target = out / "profile.pstats"
+    wrap = ["-m", "cProfile", "-o", str(target)]
+    _under_load(directory, seconds, lambda argv: [argv[0], *wrap, *argv[1:]], None)
+    for order in ("tottime", "cumtime"):
+        pstats.Stats(str(target)).strip_dirs().sort_stats(order).print_stats(TOP)
+    print(f"wrote {target}")
+    return 0
+
+
+def _perf(directory: Path, seconds: float, out: Path) -> int:
+    target = out / "perf.data"
+
+    def record(pid: int) -> list[str]:
+        duration = str(round(seconds))
+        return ["perf", "record", "-q", "-g", "-o", str(target), "-p", str(pid), "--", "sleep", duration]
+
+    _under_load(directory, seconds, list, record)
+    argv = [
+        "perf",
+        "report",
+        "-i",
+        str(target),
+        "--stdio",
+        "--no-children",
+        "-g",
+        "none",
+        "--percent-limit",
+        "0.5",
+    ]
+    return subprocess.run(argv, check=False).returncode
+
+
+def _py_spy(directory: Path, seconds: float, out: Path) -> int:
+    target = out / "flame.svg"
+
+    def record(pid: int) -> list[str]:
+        return ["py-spy", "record", "--pid", str(pid), "--duration", str(round(seconds)), "-o", str(target)]
+
+    _under_load(directory, seconds, list, record)
+    print(f"wrote {target}")
+    return 0
+
+
+def _under_load(
+    directory: Path,
+    seconds: float,
+    wrap: Callable[[list[str]], list[str]],
+    record: Callable[[int], list[str]] | None,
+) -> None:
+    """Run the gateway, its command passed through ``wrap``, under load, with the command of ``record`` beside it."""
+    proxy_core, load_core = machine.cores()
+    script = load.write_script(directory, "plain", default_path, COUNT)
+    listen = free_port()
+    with static_origin(directory, load_core) as origin:
+        plain = ProxydPeer().command(directory, listen=listen, origin=origin.port)
+        command = Command(wrap(plain.argv), plain.env | {"PYTHONPERFSUPPORT": "1"})
+        with Server("proxyd", command, port=listen, core=proxy_core, directory=directory) as server:
+            fetch(listen, "/api/v1/orders/1")
+            load.run(script, port=listen, seconds=WARM_UP_SECONDS, core=load_core)
+            recorder = subprocess.Popen(record(server.pid)) if record else None
+            result = load.run(script, port=listen, seconds=seconds + 1, core=load_core)
+            if recorder:
+                recorder.wait(timeout=seconds + 30)
+            print(f"{result.rate:,.0f} requests/s while recorded, errors {result.errors or 'none'}")
+
+
+def _options(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="profile", description="Profile the gateway under load; docs/benchmarks.md tells how to read it."
+    )
+    parser.add_argument("--tool", choices=("cprofile", "perf", "py-spy"), default="cprofile")
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long to record (default: 5)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("artifacts"), metavar="DIR", help="default: artifacts/"
+    )
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+"""The scenarios by name, in the order in which they run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.scenarios import download, plain, routes, stream_memory, websocket_idle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.report import Section
+    from benchmarks.scenarios.base import Bench
+
+SCENARIOS: dict[str, Callable[[Bench], Section]] = {
+    "plain": plain.run,
+    "download": download.run,
+    "routes": routes.run,
+    "websocket-idle": websocket_idle.run,
+    "stream-memory": stream_memory.run,
+}
