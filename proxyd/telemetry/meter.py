@@ -1,0 +1,156 @@
+"""What is counted per route: one meter each, bound when a configuration is compiled.
+
+``observe`` is the last thing that happens to a request, and all that metrics cost it; the numbers become
+Prometheus families in ``families``, when somebody asks.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+from proxyd.telemetry.histogram import EDGES, Histogram
+from proxyd.telemetry.timing import connect_seconds, split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from proxyd.exchange import Exchange
+
+# RFC 9110 section 9.3 and RFC 5789. Any other token is counted as OTHER: a client must not be able to make
+# new time series.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
+OTHER = "_OTHER"
+
+
+class RouteMeter:
+    """The counters of one route and service; both names are empty where nothing matched.
+
+    ``requests`` is method -> status -> count. The histograms are made with the first request, so that ten
+    thousand quiet routes cost little. Bytes are of bodies.
+    """
+
+    __slots__ = (
+        "aborted",
+        "bytes_received",
+        "bytes_sent",
+        "connect",
+        "failures",
+        "own",
+        "requests",
+        "retries_failed",
+        "retries_made_good",
+        "route",
+        "service",
+        "upstream",
+        "used",
+        "whole",
+    )
+
+    whole: Histogram
+    upstream: Histogram
+    own: Histogram
+    connect: Histogram
+
+    def __init__(self, route: str = "", service: str = "") -> None:
+        self.route = route
+        self.service = service
+        self.used = False
+        self.requests: dict[str, dict[int, int]] = {}
+        self.failures: dict[tuple[str, str], int] = {}  # (kind, source) -> count
+        self.bytes_received = 0
+        self.bytes_sent = 0
+        self.aborted = 0
+        self.retries_made_good = 0
+        self.retries_failed = 0
+
+    def __repr__(self) -> str:
+        return f"<RouteMeter route={self.route!r} service={self.service!r} requests={self.total()}>"
+
+    def total(self) -> int:
+        """Return the number of exchanges observed."""
+        return sum(sum(codes.values()) for codes in self.requests.values())
+
+    def observe(self, exchange: Exchange) -> float:
+        """Count a finished exchange; returns the gateway's own part of it in seconds."""
+        if not self.used:
+            self._begin()
+        whole, upstream, own = split(exchange)
+        histogram = self.whole
+        histogram.counts[bisect_left(EDGES, whole)] += 1
+        histogram.sum += whole
+        histogram = self.own
+        histogram.counts[bisect_left(EDGES, own)] += 1
+        histogram.sum += own
+        if upstream >= 0.0:
+            histogram = self.upstream
+            histogram.counts[bisect_left(EDGES, upstream)] += 1
+            histogram.sum += upstream
+        codes = self.requests.get(exchange.request.method)
+        if codes is None:
+            codes = self._codes(exchange.request.method)
+        status = exchange.status
+        codes[status] = codes.get(status, 0) + 1
+        self.bytes_received += exchange.bytes_received
+        self.bytes_sent += exchange.bytes_sent
+        if exchange.dialled or exchange.error is not None or exchange.aborted:
+            self._observe_unusual(exchange)
+        return own
+
+    def _begin(self) -> None:
+        self.used = True
+        self.whole = Histogram()
+        self.upstream = Histogram()
+        self.own = Histogram()
+        self.connect = Histogram()
+
+    def _codes(self, method: str) -> dict[int, int]:
+        return self.requests.setdefault(method if method in METHODS else OTHER, {})
+
+    def _observe_unusual(self, exchange: Exchange) -> None:
+        error = exchange.error
+        if exchange.dialled and exchange.connected:
+            self.connect.observe(connect_seconds(exchange))
+        if exchange.tries > 1:
+            if error is None:
+                self.retries_made_good += exchange.tries - 1
+            else:
+                self.retries_failed += exchange.tries - 1
+        if error is not None:
+            key = (error.kind.value, error.source.value)
+            self.failures[key] = self.failures.get(key, 0) + 1
+        if exchange.aborted:
+            self.aborted += 1
+
+
+class Meters:
+    """Every meter, by the names of its route and service: counters go on where a reload finds them."""
+
+    __slots__ = ("_meters", "unmatched")
+
+    def __init__(self) -> None:
+        self.unmatched = RouteMeter()
+        self._meters: dict[tuple[str, str], RouteMeter] = {}
+
+    def __repr__(self) -> str:
+        return f"<Meters {len(self._meters)}>"
+
+    def of(self, route: str, service: str) -> RouteMeter:
+        """Return the meter of this route and service, the same one every time."""
+        key = (route, service)
+        meter = self._meters.get(key)
+        if meter is None:
+            meter = self._meters[key] = RouteMeter(route, service)
+        return meter
+
+    def retain(self, live: Iterable[RouteMeter]) -> None:
+        """Forget the meters of routes that are gone, so that reloads do not pile them up."""
+        self._meters = {(meter.route, meter.service): meter for meter in live}
+
+    def used(self) -> Iterator[RouteMeter]:
+        """Iterate over the meters that have counted anything."""
+        if self.unmatched.used:
+            yield self.unmatched
+        for meter in self._meters.values():
+            if meter.used:
+                yield meter

@@ -1,0 +1,95 @@
+"""The record of a request: the last step of its life, taken exactly once.
+
+``Telemetry.finished`` adds the exchange to its route's meter, holds the gateway's own part of it against the
+latency budget, and notes it for the access log. None of that formats, waits or writes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxyd.telemetry.date import HttpDate
+from proxyd.telemetry.histogram import Histogram
+from proxyd.telemetry.meter import Meters, RouteMeter
+
+if TYPE_CHECKING:
+    from proxyd.clock import Clock
+    from proxyd.exchange import Exchange
+    from proxyd.model.entities import Route, Service
+    from proxyd.telemetry.access_log import AccessLog
+
+__all__ = ["RouteMeter", "Telemetry"]
+
+BUDGET = (0.02, 0.04)  # seconds of the gateway's own, per request
+
+
+class Telemetry:
+    """What a process knows of the requests that it has served.
+
+    ``budget`` is the lower and the upper edge of the latency budget in seconds; ``over_budget`` counts the
+    requests beyond each. ``access_log`` is None where there is none.
+    """
+
+    __slots__ = (
+        "_lower",
+        "_note",
+        "_unmatched",
+        "_upper",
+        "access_log",
+        "budget",
+        "http_date",
+        "loop_lag",
+        "meters",
+        "over_budget",
+        "requests",
+        "started_at",
+    )
+
+    def __init__(
+        self,
+        clock: Clock,
+        access_log: AccessLog | None = None,
+        budget: tuple[float, float] = BUDGET,
+    ) -> None:
+        self.http_date = HttpDate(clock.time)
+        self.meters = Meters()
+        self.access_log = access_log
+        self.budget = self._lower, self._upper = budget
+        self.over_budget = [0, 0]
+        self.requests = 0  # exchanges finished
+        self.loop_lag = Histogram()
+        self.started_at = clock.time()
+        self._unmatched = self.meters.unmatched
+        self._note = access_log.note if access_log is not None else None
+
+    def __repr__(self) -> str:
+        return f"<Telemetry requests={self.requests} over_budget={self.over_budget} {self.access_log!r}>"
+
+    def meter(self, route: Route, service: Service | None) -> RouteMeter:
+        """Return the meter of a route; called when a configuration is compiled."""
+        return self.meters.of(route.name or route.id, (service.name or service.id) if service else "")
+
+    def finished(self, exchange: Exchange, meter: RouteMeter | None) -> None:
+        """Record an exchange that is over: ``ended`` and ``status`` are set. No meter: nothing matched."""
+        self.requests += 1
+        own = (meter or self._unmatched).observe(exchange)
+        if own > self._lower:
+            self.over_budget[0] += 1
+            if own > self._upper:
+                self.over_budget[1] += 1
+        if self._note is not None:
+            self._note(exchange)
+
+    @property
+    def dropped_lines(self) -> int:
+        """Access lines that were never written."""
+        return self.access_log.dropped if self.access_log is not None else 0
+
+    def reopen(self) -> None:
+        """Go on in a new access log file, after rotation."""
+        if self.access_log is not None:
+            self.access_log.reopen()
+
+    def close(self) -> bool:
+        """Write what is noted; false when some of it could not be."""
+        return self.access_log is None or self.access_log.close()

@@ -1,0 +1,161 @@
+"""Lines to a file or a standard stream, from a thread: a full pipe or a stalled disk stops nobody else.
+
+Non-blocking writes would not do. Regular files know none, and O_NONBLOCK on a standard stream belongs to the
+open file that other processes share, so setting it would break their writes. So one thread per destination
+blocks in the kernel where it must, ``pending`` bytes wait for it up to a limit, and what comes beyond is
+dropped and counted.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from proxyd.errors import ConfigError, Place, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LIMIT = 8 * 1024 * 1024  # bytes that may wait, several seconds of lines at full load
+
+_STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
+_REOPEN = (b"", 0)
+_CLOSE = (b"", -1)
+
+
+class LineWriter:
+    """Writes whole lines to ``destination``: a path, ``/dev/stdout`` or ``/dev/stderr``.
+
+    ``failed`` is called, from the thread, with the first error of a row of them. Raises ConfigError where the
+    destination cannot be opened; ``setting`` names it there. The thread starts with the first line, so a
+    writer may be made before a fork, but not used.
+    """
+
+    def __init__(
+        self,
+        destination: str,
+        setting: str,
+        *,
+        limit: int = LIMIT,
+        failed: Callable[[OSError], None] | None = None,
+    ) -> None:
+        self.destination = destination
+        self.pending = 0
+        self.dropped = 0  # lines
+        self._limit = limit
+        self._failed = failed
+        self._lock = threading.Lock()
+        self._queue: SimpleQueue[tuple[bytes, int]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._healthy = True
+        try:
+            self._fd = _open(destination)
+        except OSError as error:
+            reason = f"cannot open {destination}: {error.strerror}"
+            raise ConfigError([Problem(Place(setting), "", reason)]) from error
+        self._is_pipe = stat.S_ISFIFO(os.fstat(self._fd).st_mode)
+
+    def __repr__(self) -> str:
+        return f"<LineWriter {self.destination} pending={self.pending} dropped={self.dropped}>"
+
+    # --- called from anywhere --------------------------------------------------------------------------------
+
+    def write(self, data: bytes, lines: int) -> None:
+        """Write ``lines`` lines, each ended by a line feed; never waits."""
+        with self._lock:
+            if self._closed or self.pending + len(data) > self._limit:
+                self.dropped += lines
+                return
+            self.pending += len(data)
+            if self._thread is None:
+                self._start()
+        self._queue.put((data, lines))
+
+    def reopen(self) -> None:
+        """Open the path anew behind what was written so far; for log rotation. Standard streams stay."""
+        with self._lock:
+            if self._closed or self.destination in _STREAMS:
+                return
+            if self._thread is None:
+                self._start()
+        self._queue.put(_REOPEN)
+
+    def close(self, timeout: float = 2.0) -> bool:
+        """Write what is pending within ``timeout`` seconds; false when that was not possible."""
+        with self._lock:
+            if self._closed:
+                return True
+            self._closed = True
+            thread = self._thread
+        if thread is None:
+            os.close(self._fd)
+            return True
+        self._queue.put(_CLOSE)
+        thread.join(timeout)
+        return not thread.is_alive()
+
+    def _start(self) -> None:
+        # A daemon: a reader that is stuck for good does not keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name=f"writer {self.destination}", daemon=True)
+        self._thread.start()
+
+    # --- the thread ------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not _CLOSE:
+            data, lines = item
+            try:
+                if item is _REOPEN:
+                    self._replace()
+                else:
+                    self._write(data)
+            except OSError as error:
+                self._lost(lines, error)
+            else:
+                self._healthy = True
+            with self._lock:
+                self.pending -= len(data)
+        os.close(self._fd)
+
+    def _replace(self) -> None:
+        fresh = _open(self.destination)
+        os.close(self._fd)
+        self._fd = fresh
+        self._is_pipe = stat.S_ISFIFO(os.fstat(fresh).st_mode)
+
+    def _write(self, data: bytes) -> None:
+        for piece in _atomic_pieces(data) if self._is_pipe else (data,):
+            left = memoryview(piece)
+            while left:
+                left = left[os.write(self._fd, left) :]
+
+    def _lost(self, lines: int, error: OSError) -> None:
+        with self._lock:
+            self.dropped += lines
+        if self._healthy and self._failed is not None:
+            self._failed(error)
+        self._healthy = False
+
+
+def _open(destination: str) -> int:
+    if destination in _STREAMS:
+        # Not through /dev: that fails where the stream is a socket, as under systemd.
+        return os.dup(_STREAMS[destination])
+    return os.open(destination, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+
+
+def _atomic_pieces(data: bytes) -> Iterator[bytes]:
+    """Cut at line ends so that each piece is written whole even where processes share the pipe (pipe(7))."""
+    start = 0
+    while len(data) - start > select.PIPE_BUF:
+        end = data.rfind(b"\n", start, start + select.PIPE_BUF) + 1
+        if end == 0:
+            end = data.find(b"\n", start) + 1 or len(data)
+        yield data[start:end]
+        start = end
+    yield data[start:]

@@ -1,0 +1,53 @@
+"""Secrets in query strings."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxyd.telemetry.redact import Redactor
+
+
+@pytest.mark.parametrize(
+    ("query", "logged"),
+    [
+        ("", ""),
+        ("page=2", "page=2"),
+        ("flag", "flag"),
+        ("apikey=a", "apikey=REDACTED"),
+        ("API-KEY=a&x=1", "API-KEY=REDACTED&x=1"),
+        ("x_api_key=a", "x_api_key=REDACTED"),
+        ("a=1;token=b", "a=1;token=REDACTED"),
+        ("access_token=a==&b=2", "access_token=REDACTED&b=2"),
+        ("ap%69key=a", "ap%69key=REDACTED"),
+        ("user%5Bpassword%5D=a", "user%5Bpassword%5D=REDACTED"),
+        ("X-Amz-Signature=a&X-Amz-Date=b", "X-Amz-Signature=REDACTED&X-Amz-Date=b"),
+        ("key=a&monkey=b", "key=REDACTED&monkey=b"),
+        ("token=", "token="),
+        ("jwt=a&jwt=b", "jwt=REDACTED&jwt=REDACTED"),
+        ("?code=a", "?code=REDACTED"),
+        ("token=a=b&c", "token=REDACTED&c"),
+    ],
+)
+def test_values_of_secret_names_are_replaced(query, logged):
+    """Names are found whatever their case, separators and escapes; everything else stays as it came."""
+    assert Redactor().query(query) == logged
+
+
+def test_further_names_can_be_given():
+    """A key that a plugin looks for under a name of its own is a secret too."""
+    assert Redactor(["X-Partner"]).query("x-partner=1&partner=2") == "x-partner=REDACTED&partner=2"
+
+
+@pytest.mark.parametrize(
+    ("url", "logged"),
+    [
+        ("https://a.test/p?token=1#frag", "https://a.test/p?token=REDACTED"),
+        ("https://u:p@a.test/x", "https://a.test/x"),
+        ("https://a.test", "https://a.test"),
+        ("/p@q?x=1", "/p@q?x=1"),
+        ("", ""),
+    ],
+)
+def test_urls_lose_user_information_fragment_and_secrets(url, logged):
+    """What a Referer carries beside the address and harmless arguments is not logged."""
+    assert Redactor().url(url) == logged
