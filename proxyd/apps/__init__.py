@@ -1,0 +1,1 @@
+"""Applications that proxyd itself serves; each is an ordinary aiohttp application."""
