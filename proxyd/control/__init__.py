@@ -1,0 +1,1 @@
+"""How the gateway is looked at and steered, on listeners of their own."""

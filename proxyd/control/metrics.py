@@ -1,0 +1,22 @@
+"""``GET /metrics`` for Prometheus."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import hdrs, web
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+
+    from proxyd.telemetry.exposition import Exposition
+
+
+def metrics_handler(exposition: Exposition) -> Handler:
+    """Return a handler that answers in the text format or in OpenMetrics, as Accept asks."""
+
+    async def get(request: web.Request) -> web.StreamResponse:
+        text, content_type = await exposition.write(request.headers.get(hdrs.ACCEPT, ""))
+        return web.Response(body=text, headers={hdrs.CONTENT_TYPE: content_type})
+
+    return get

@@ -1,0 +1,129 @@
+"""The status listener: how the gateway is, for probes, Prometheus and people. It only reads.
+
+``/status`` and ``/status/ready`` have Kong's shapes; what proxyd adds stands beside Kong's keys.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from aiohttp import web
+
+from proxyd import __version__
+from proxyd.control.metrics import metrics_handler
+from proxyd.telemetry.access_line import timestamp
+from proxyd.telemetry.exposition import Exposition
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+
+    from proxyd.telemetry.record import Telemetry
+    from proxyd.telemetry.source import StatusSource
+
+
+def status_app(telemetry: Telemetry, source: StatusSource) -> web.Application:
+    """Return the application of ``status_listen``."""
+    app = web.Application(middlewares=[_errors_as_json])
+    app.router.add_get("/metrics", metrics_handler(Exposition(telemetry, source)))
+    app.router.add_get("/status", _status_handler(telemetry, source))
+    app.router.add_get("/status/ready", _ready_handler(source))
+    return app
+
+
+def _json(document: dict[str, Any], status: int = 200) -> web.Response:
+    return web.Response(
+        body=orjson.dumps(document),
+        status=status,
+        content_type="application/json",
+        charset="utf-8",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        answer = _json({"message": "Method not allowed"}, error.status)
+        answer.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+        return answer
+    except web.HTTPNotFound as error:
+        return _json({"message": "Not found"}, error.status)
+
+
+def _ready_handler(source: StatusSource) -> Handler:
+    async def get(_request: web.Request) -> web.StreamResponse:
+        reason = source.not_ready()
+        return _json({"message": reason}, 503) if reason else _json({"message": "ready"})
+
+    return get
+
+
+def _status_handler(telemetry: Telemetry, source: StatusSource) -> Handler:
+    async def get(_request: web.Request) -> web.StreamResponse:
+        return _json(
+            {
+                "memory": {"workers": [{"pid": os.getpid(), "rss_bytes": _resident()}]},
+                "server": _server(telemetry, source),
+                "configuration_hash": source.config.digest,
+                "version": __version__,
+                "started_at": timestamp(telemetry.started_at),
+                "generation": source.config.generation,
+                "last_reload": _last_reload(source),
+                "upstreams": _upstreams(source),
+            }
+        )
+
+    return get
+
+
+def _server(telemetry: Telemetry, source: StatusSource) -> dict[str, int]:
+    counts = source.connections()
+    return {
+        "connections_accepted": counts.accepted,
+        "connections_handled": counts.accepted - counts.refused,
+        "connections_active": counts.open,
+        # A connection on which a head is arriving counts as waiting: nothing is known of it yet.
+        "connections_reading": 0,
+        "connections_writing": counts.answering,
+        "connections_waiting": counts.idle,
+        "total_requests": telemetry.requests,
+        "websockets": counts.tunnels,
+    }
+
+
+def _last_reload(source: StatusSource) -> dict[str, Any] | None:
+    config = source.config
+    if not config.last_attempt:
+        return None
+    return {
+        "success": config.last_succeeded,
+        "time": timestamp(config.last_attempt),
+        "errors": list(config.problems),
+    }
+
+
+def _upstreams(source: StatusSource) -> list[dict[str, Any]]:
+    return [
+        {
+            "upstream": target.upstream or None,
+            "target": target.target,
+            "address": target.address,
+            "health": target.health,
+            "requests_in_flight": target.in_flight,
+            "connections": target.connections,
+        }
+        for target in source.targets()
+    ]
+
+
+def _resident() -> int | None:
+    """Return the memory that this process holds, in bytes; None where there is no /proc."""
+    try:
+        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123  # a file of the kernel's, no disk is read
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return None

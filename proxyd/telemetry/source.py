@@ -1,0 +1,125 @@
+"""What status and metrics ask of the running gateway, beyond what requests have left in their meters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from proxyd.clock import Clock
+    from proxyd.errors import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionCounts:
+    """Client connections: ``accepted`` and ``refused`` since the start, the others now.
+
+    ``answering`` are those with a request under way; ``tunnels`` of them have been upgraded.
+    """
+
+    accepted: int = 0
+    refused: int = 0
+    open: int = 0
+    answering: int = 0
+    tunnels: int = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Requests under way, tunnels left out."""
+        return max(self.answering - self.tunnels, 0)
+
+    @property
+    def idle(self) -> int:
+        """Connections that wait for a request, or send one."""
+        return max(self.open - self.answering, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetState:
+    """One address behind an upstream.
+
+    ``upstream`` is its name, empty for a service that names a host; ``target`` is ``host:port`` as configured,
+    ``address`` what it resolved to; ``health`` is HEALTHY, UNHEALTHY, HEALTHCHECKS_OFF or DNS_ERROR.
+    """
+
+    upstream: str
+    target: str
+    address: str
+    health: str
+    in_flight: int = 0
+    connections: int = 0
+
+    @property
+    def available(self) -> bool:
+        """Whether requests are sent there."""
+        return self.health in {"HEALTHY", "HEALTHCHECKS_OFF"}
+
+
+class ConfigState:
+    """Which configuration runs, and what became of the last attempt to load one.
+
+    ``generation`` counts those that were taken over; ``problems`` are the lines of the last refusal, each with
+    its file and place, and empty after a success. Times are seconds since the epoch, 0.0 for never.
+    """
+
+    __slots__ = (
+        "_time",
+        "digest",
+        "failed",
+        "generation",
+        "last_attempt",
+        "last_success",
+        "problems",
+        "succeeded",
+    )
+
+    def __init__(self, clock: Clock) -> None:
+        self._time = clock.time
+        self.generation = 0
+        self.digest = ""
+        self.succeeded = 0
+        self.failed = 0
+        self.last_attempt = 0.0
+        self.last_success = 0.0
+        self.problems: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<ConfigState generation={self.generation} problems={len(self.problems)}>"
+
+    @property
+    def last_succeeded(self) -> bool:
+        """Whether the last attempt was a success."""
+        return self.last_attempt > 0.0 and not self.problems
+
+    def loaded(self, digest: str) -> None:
+        """Note that a configuration has been taken over; ``digest`` is its SHA-256 in hexadecimal."""
+        self.generation += 1
+        self.digest = digest
+        self.succeeded += 1
+        self.problems = ()
+        self.last_attempt = self.last_success = self._time()
+
+    def refused(self, problems: Iterable[Problem]) -> None:
+        """Note that a configuration was refused; what ran before goes on."""
+        self.failed += 1
+        self.problems = tuple(str(problem) for problem in problems) or ("unknown reason",)
+        self.last_attempt = self._time()
+
+
+class StatusSource(Protocol):
+    """What the runtime tells about itself; cheap calls, made on every scrape."""
+
+    @property
+    def config(self) -> ConfigState:
+        """The state of the configuration."""
+
+    def connections(self) -> ConnectionCounts:
+        """Count client connections."""
+
+    def targets(self) -> Iterable[TargetState]:
+        """List every address that requests can be sent to."""
+
+    def not_ready(self) -> str:
+        """Say why no traffic should come here now (starting, draining), or nothing where it may."""

@@ -1,0 +1,82 @@
+"""A gateway's telemetry and status, as the test says they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxyd.clock import Clock
+from proxyd.errors import GatewayError, Kind
+from proxyd.exchange import Client, Exchange
+from proxyd.http1.headers import Headers
+from proxyd.http1.message import RequestHead
+from proxyd.telemetry.record import Telemetry
+from proxyd.telemetry.source import ConfigState, ConnectionCounts, TargetState
+
+
+class FixedClock(Clock):
+    now = staticmethod(lambda: 1000.0)
+    time = staticmethod(lambda: 1_700_000_000.5)
+
+
+class FakeSource:
+    """What the runtime would say."""
+
+    def __init__(self):
+        self.config = ConfigState(FixedClock())
+        self.reason = ""
+        self.counts = ConnectionCounts(accepted=9, refused=1, open=6, answering=4, tunnels=1)
+        self.target_states = [
+            TargetState("shop", "a:80", "10.0.0.1:80", "HEALTHY", in_flight=2, connections=3),
+            TargetState("shop", "b:80", "10.0.0.2:80", "UNHEALTHY"),
+            TargetState("", "c:80", "10.0.0.3:80", "HEALTHCHECKS_OFF", connections=1),
+        ]
+
+    def connections(self):
+        return self.counts
+
+    def targets(self):
+        return self.target_states
+
+    def not_ready(self):
+        return self.reason
+
+
+@pytest.fixture
+def source():
+    return FakeSource()
+
+
+def finish(telemetry, meter, method="GET", *, status=200, own=0.001, **values):
+    """Record an exchange whose upstream took 10 ms and the gateway ``own`` seconds."""
+    head = RequestHead(method, "/", "/", "", 1, "api.test", Headers(), 0, keep_alive=True)
+    exchange = Exchange(head, Client("192.0.2.7", 1, "http", 8000), 1000.0)
+    exchange.status = status
+    exchange.sent = 1000.0 + own
+    exchange.response_ended = exchange.ended = exchange.sent + 0.01
+    for name, value in values.items():
+        setattr(exchange, name, value)
+    telemetry.finished(exchange, meter)
+
+
+@pytest.fixture
+def finished():
+    return finish
+
+
+@pytest.fixture
+def telemetry():
+    return Telemetry(FixedClock())
+
+
+@pytest.fixture
+def busy(telemetry, source):
+    """Telemetry in which every family has a sample."""
+    source.config.loaded("ab" * 32)
+    meter = telemetry.meters.of("orders", "shop")
+    finish(telemetry, meter, own=0.03)
+    finish(telemetry, meter, "POST", own=0.0, bytes_received=7, bytes_sent=11)
+    refused = GatewayError(Kind.CONNECT_REFUSED)
+    finish(telemetry, meter, status=502, tries=2, error=refused, dialled=1000.0, connected=1000.002)
+    finish(telemetry, None, "BREW", status=404, sent=0.0, response_ended=0.0, ended=1000.0)
+    telemetry.loop_lag.observe(0.001)
+    return telemetry
