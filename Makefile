@@ -1,0 +1,101 @@
+# Everything runs in .venv, which is made on first use. `make help` lists what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON3 ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CONFIG ?= config/proxyd.yml
+ARGS ?=
+JOBS ?= 0
+# Where .ci/debian unpacks programs, and where Debian keeps servers that a plain user's PATH leaves out.
+export PATH := $(PATH):/usr/sbin:$(CURDIR)/$(VENV)/debian/usr/sbin:$(CURDIR)/$(VENV)/debian/usr/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help run test e2e check format bench lock clean distclean debian
+
+help: ## show this
+	@bold= normal=; if [ -t 1 ]; then bold=$$'\e[1m' normal=$$'\e[0m'; fi; \
+	sed -n "s/^\([a-z0-9]*\):.*## \(.*\)/$$bold make \1$$normal|\2/p" Makefile | column -t -s '|'
+
+run: $(VENV)/.run ## start the gateway with config/proxyd.yml (CONFIG=FILE for another)
+	@$(call with_env,exec $(BIN)/proxyd run -c $(CONFIG) $(ARGS))
+
+test: $(VENV)/.dev debian ## run every test (ARGS="-k router" for some, JOBS=2 for two processes)
+	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+e2e: $(VENV)/.dev debian ## run the end-to-end tests
+	@$(BIN)/python -m pytest -m e2e $(ARGS)
+
+check: $(VENV)/.dev ## lint, types, and the shipped configurations
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(call with_env,for file in config/*.yml; do $(BIN)/proxyd check -c $$file; done)
+
+format: $(VENV)/.dev ## format the code, and fix what can be fixed
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.bench ## measure against other gateways (ARGS="--scenario plain")
+	@$(BIN)/python benchmarks/bench.py $(ARGS)
+
+lock: ## write constraints.txt anew: the newest versions that pyproject.toml allows
+	@lock=$$(mktemp -d); trap 'rm -rf "$$lock"' EXIT; \
+	$(PYTHON3) -m venv "$$lock" && "$$lock/bin/pip" install -q -e '.[dev,bench]'; \
+	{ echo "# Every version of an installation that the tests have passed on. Made by: make lock"; \
+	  "$$lock/bin/pip" freeze --exclude-editable; } > constraints.txt; \
+	echo "constraints.txt: $$(grep -c == constraints.txt) packages"
+
+clean: ## remove what tests and builds leave
+	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	@find . -name $(VENV) -prune -o -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## the same, and the virtual environment
+	@rm -rf $(VENV)
+
+# Run a command with .env.example, then .env, then the environment itself: the last one wins.
+define with_env
+outside="$$(export -p)"; set -a; . ./.env.example; if [ -f .env ]; then . ./.env; fi; set +a; eval "$$outside"; $(1)
+endef
+
+# --- the virtual environment --------------------------------------------------------------------------------
+
+$(BIN)/python:
+	@command -v $(PYTHON3) >/dev/null || { echo "Python is missing: apt-get install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, this is $$($(PYTHON3) -V): make PYTHON3=python3.12 …" >&2; exit 1; }
+	@$(PYTHON3) -c 'import ensurepip' 2>/dev/null || \
+	  { echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 1; }
+	@echo "making $(VENV)"
+	@$(PYTHON3) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	@$(call install,.)
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@$(call install,.[dev])
+	@touch $(VENV)/.run
+
+$(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/python
+	@$(call install,.[bench])
+
+# Install once per change of versions. Without a network, an environment that already works goes on being used.
+define install
+echo "installing $(1)"; \
+if $(BIN)/pip install -q --retries 1 -e '$(1)' -c constraints.txt > $(VENV)/install.log 2>&1; then touch $@; \
+elif $(BIN)/python -c 'import proxyd.cli' 2>/dev/null; then \
+  echo "could not install (see $(VENV)/install.log): going on with what is there" >&2; \
+elif grep -qE "gcc|[Cc]ompiler|Python\.h" $(VENV)/install.log; then \
+  echo "a package has no wheel for this machine: apt-get install build-essential python3-dev" >&2; exit 1; \
+else \
+  tail -n 3 $(VENV)/install.log >&2; exit 1; \
+fi
+endef
+
+# Programs that some tests talk to. Where they cannot be had, those tests skip and say so.
+debian: | $(BIN)/python
+	@.ci/debian $(VENV)/debian curl nginx promtool=prometheus || true
