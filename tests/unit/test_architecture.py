@@ -1,0 +1,158 @@
+"""The rules that keep the code in layers and in small pieces, read off its syntax trees."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# Each may import what stands in a line above it, and itself; nothing beside it.
+LAYERS = (
+    {"errors", "clock"},
+    {"http1"},
+    {"model"},
+    {"exchange"},
+    {"plugin", "store", "telemetry", "upstream"},
+    {"plugins", "gateway"},
+    {"downstream"},
+    {"apps", "control"},
+    {"process"},
+    {"cli", "__main__"},
+)
+RANK = {package: rank for rank, packages in enumerate(LAYERS) for package in packages}
+
+# Off the request path, where aiohttp is the client or the server.
+AIOHTTP = {"apps", "control"}
+AIOHTTP_CLIENTS = {"proxyd/upstream/probe.py"}
+
+MAX_MODULE, MAX_CLASS, MAX_FUNCTION = 400, 300, 60  # lines
+
+
+@dataclass(frozen=True)
+class Module:
+    path: str
+    package: str
+    lines: int
+    tree: ast.Module
+
+    def imports(self):
+        """Yield (line, dotted name) of everything imported, for type checking only or not."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from ((node.lineno, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{self.path}:{node.lineno}: relative import"
+                yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def load(path: Path) -> Module:
+    text = path.read_text()
+    name = path.relative_to(ROOT)
+    package = name.parts[1].removesuffix(".py")
+    return Module(str(name), package, text.count("\n"), ast.parse(text))
+
+
+MODULES = [load(path) for path in sorted((ROOT / "proxyd").rglob("*.py"))]
+IMPORTS = [(module, line, name) for module in MODULES for line, name in module.imports()]
+
+
+def test_every_package_has_a_layer():
+    """A package that no layer names is not checked by anything."""
+    assert {module.package for module in MODULES} - {"__init__"} <= RANK.keys()
+
+
+def test_imports_only_reach_lower_layers():
+    """A module imports its own package and what stands to the left of it."""
+    wrong = []
+    for module, line, name in IMPORTS:
+        parts = name.split(".")
+        if parts[0] != "proxyd" or len(parts) < 2 or parts[1].startswith("__"):
+            continue
+        if parts[1] != module.package and RANK[parts[1]] >= RANK[module.package]:
+            wrong.append(f"{module.path}:{line}: {module.package} imports {name}")
+    assert wrong == []
+
+
+def test_plugins_do_not_know_one_another():
+    """Only the ordered list in ``plugins/__init__`` imports plugins."""
+    wrong = [
+        f"{module.path}:{line}: imports {name}"
+        for module, line, name in IMPORTS
+        if module.package == "plugins" and not module.path.endswith("__init__.py")
+        if name.startswith("proxyd.plugins")
+    ]
+    assert wrong == []
+
+
+def test_the_codec_does_no_io():
+    """``http1`` turns bytes into events and back, and nothing else."""
+    banned = {"asyncio", "socket", "ssl", "selectors", "uvloop"}
+    wrong = [
+        f"{module.path}:{line}: imports {name}"
+        for module, line, name in IMPORTS
+        if module.package == "http1" and name.split(".")[0] in banned
+    ]
+    assert wrong == []
+
+
+def test_aiohttp_stays_off_the_request_path():
+    """Only what terminates at the gateway, and named clients, are written in aiohttp."""
+    wrong = [
+        f"{module.path}:{line}: imports {name}"
+        for module, line, name in IMPORTS
+        if name.split(".")[0] == "aiohttp"
+        and module.package not in AIOHTTP
+        and module.path not in AIOHTTP_CLIENTS
+    ]
+    assert wrong == []
+
+
+def test_only_the_clock_asks_for_the_time():
+    """Time is injected, so that tests can move it."""
+    wrong = [
+        f"{module.path}:{line}"
+        for module, line, name in IMPORTS
+        if name.split(".")[0] == "time" and module.package != "clock"
+    ]
+    assert wrong == []
+
+
+def test_every_task_has_an_owner():
+    """A task that nobody holds may be collected while it runs, and its error is lost."""
+    wrong = []
+    for module in MODULES:
+        for node in ast.walk(module.tree):
+            if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
+                continue
+            called = ast.unparse(node.value.func)
+            if called.endswith(("create_task", "ensure_future")) and "group" not in called:
+                wrong.append(f"{module.path}:{node.lineno}: {called}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.path)
+def test_a_module_is_small_and_says_what_it_is(module):
+    """Modules, classes and functions stay within what can be read at a sitting; a docstring opens each module."""
+    docstring = ast.get_docstring(module.tree)
+    sizes = [f"module has {module.lines} lines"] if module.lines > MAX_MODULE else []
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ClassDef):
+            limit = MAX_CLASS
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            limit = MAX_FUNCTION
+        else:
+            continue
+        length = node.end_lineno - node.lineno + 1
+        if length > limit:
+            sizes.append(f"line {node.lineno}: {node.name} has {length} lines")
+    assert (sizes, bool(docstring)) == ([], True)
+
+
+def test_the_median_module_is_short():
+    """Half of the modules stay under 150 lines."""
+    sizes = sorted(module.lines for module in MODULES)
+    assert sizes[len(sizes) // 2] < 150
