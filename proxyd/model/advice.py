@@ -1,0 +1,46 @@
+"""Warnings about valid entities: what is accepted and does not mean what its writer may think."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxyd.model.entities import Route, Service
+
+if TYPE_CHECKING:
+    from proxyd.model.report import Report
+    from proxyd.model.settings import Settings
+    from proxyd.model.walk import Draft
+
+
+def advise(draft: Draft, settings: Settings, report: Report) -> None:
+    """Add the warnings that one entity gives rise to."""
+    entity = draft.entity
+    if isinstance(entity, Route):
+        _advise_route(draft, entity, report)
+    elif isinstance(entity, Service):
+        verified = settings.tls_verify if entity.tls_verify is None else entity.tls_verify
+        if entity.protocol in ("https", "wss", "grpcs") and not verified:
+            field = "protocol" if entity.tls_verify is None else "tls_verify"
+            _advise(draft, field, "the backend's certificate is not verified: tls_verify is off", report)
+        if entity.protocol in ("grpc", "grpcs"):
+            _advise(draft, "protocol", "gRPC needs HTTP/2, which is not spoken: its calls will fail", report)
+
+
+def _advise_route(draft: Draft, route: Route, report: Report) -> None:
+    if route.path_handling == "v1":
+        _advise(
+            draft,
+            "path_handling",
+            "v1 is honoured here; Kong's traditional_compatible router ignores it",
+            report,
+        )
+    for field in ("request_buffering", "response_buffering"):
+        if draft.fields.get(field):
+            _advise(draft, field, f"{field} has no effect: bodies are always streamed", report)
+    if "grpc" in route.protocols or "grpcs" in route.protocols:
+        _advise(draft, "protocols", "gRPC needs HTTP/2, which is not spoken: its calls will fail", report)
+
+
+def _advise(draft: Draft, field: str, message: str, report: Report) -> None:
+    _, path, element = draft.locate((field,), report.file)
+    report.advise(element, path, message)

@@ -1,0 +1,121 @@
+"""Settings out of their sources: command line over environment over the file's ``proxyd:`` block."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+
+from proxyd.errors import Place
+from proxyd.model.complaints import NOT_SHOWN, complaint
+from proxyd.model.settings import Settings
+from proxyd.model.suggest import nearest
+from proxyd.model.units import switch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from proxyd.model.element import Element
+    from proxyd.model.report import Report
+
+PREFIX: Final = "PROXYD_"
+_NO_FILE: Final = frozenset({"declarative_config", "demo"})  # what must be known before the file is read
+
+
+def wants_expansion(root: Element, env: Mapping[str, str], overrides: Mapping[str, Any]) -> bool:
+    """Tell whether ``expand_env`` is on: it must be known before any other value is read."""
+    block = root.get("proxyd")
+    in_file = block.get("expand_env") if block else None
+    value = overrides.get("expand_env", env.get(f"{PREFIX}EXPAND_ENV", in_file.value if in_file else None))
+    try:
+        return value is not None and switch(value)
+    except ValueError:
+        return False
+
+
+def configure(
+    root: Element,
+    env: Mapping[str, str],
+    overrides: Mapping[str, Any],
+    plain: Callable[[Element], Any],
+    is_secret: Callable[[Element], bool],
+    *,
+    report: Report,
+) -> Settings:
+    """Return the settings; what is wrong goes to ``report``, and defaults take its place.
+
+    ``plain`` turns an element into plain values with its secrets resolved, and ``is_secret`` tells afterwards
+    whether there were any. Problems with a variable name the
+    variable as the place, problems with an option the option.
+    """
+    values: dict[str, Any] = {}
+    places: dict[str, tuple[Place, str]] = {}
+    secret: set[str] = set()
+
+    block = root.get("proxyd") or root
+    if block is not root and isinstance(block.value, dict):
+        for name, element in block.value.items():
+            place, path = block.key_place(report.file, name), f"proxyd.{name}"
+            if name in _NO_FILE:
+                report.error(place, path, "cannot be set in the file", f"set {PREFIX}{name.upper()}")
+            elif name not in Settings.model_fields:
+                report.error(place, path, "unknown setting", nearest(name, Settings.model_fields))
+            elif element.value is not None:
+                values[name] = plain(element)
+                places[name] = (element.place(report.file), path)
+                secret |= {name} if is_secret(element) else set()
+    elif block.value is not None and block is not root:
+        report.error(block.place(report.file), "proxyd", "must be a mapping")
+
+    for variable, text in env.items():
+        name = variable.removeprefix(PREFIX).lower()
+        if variable.startswith(PREFIX) and name in Settings.model_fields and variable.isupper():
+            values[name] = text
+            places[name] = (Place(variable), "")
+            secret.discard(name)
+    for name, value in overrides.items():
+        values[name] = value
+        places[name] = (Place(f"--{name.replace('_', '-')}"), "")
+
+    settings = _validated(values, places, secret, report)
+    _advise(settings, places, report)
+    return settings
+
+
+def _validated(
+    values: dict[str, Any],
+    places: dict[str, tuple[Place, str]],
+    secret: set[str],
+    report: Report,
+) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        findings = error.errors(include_url=False)
+    for finding in findings:
+        name = str(finding["loc"][0])
+        place, path = places.get(name, (Place(f"--{name.replace('_', '-')}"), ""))
+        if name in secret:
+            report.error(place, path, NOT_SHOWN)
+        else:
+            report.error(place, path, *complaint(finding, Settings))
+    wrong = {finding["loc"][0] for finding in findings}
+    return Settings.model_validate({name: value for name, value in values.items() if name not in wrong})
+
+
+def _advise(settings: Settings, places: dict[str, tuple[Place, str]], report: Report) -> None:
+    """Warn of settings that say more than proxyd does."""
+    if len(settings.ssl_cert) != len(settings.ssl_cert_key):
+        place, path = places.get("ssl_cert") or places["ssl_cert_key"]
+        report.error(place, path, "ssl_cert and ssl_cert_key must have one entry each per certificate")
+    for name in ("proxy_listen", "status_listen", "admin_listen"):
+        if any(listen.http2 for listen in getattr(settings, name)):
+            report.warn(*places[name], "http2 is not offered: clients are answered in HTTP/1.1")
+
+
+def warn_unknown_variables(env: Mapping[str, str], used: frozenset[str], report: Report) -> None:
+    """Warn of ``PROXYD_`` variables that are neither settings nor named in the file."""
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    for variable in env:
+        if variable.startswith(PREFIX) and variable not in known and variable not in used:
+            report.warn(Place(variable), "", "no setting has this name", nearest(variable, known))

@@ -1,0 +1,233 @@
+"""What Kong keeps in kong.conf: the daemon's own settings, under Kong's names where Kong has one.
+
+Each field's value is given as text (environment) or as YAML (the ``proxyd:`` block); ``configure`` reads both.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, Field
+
+from proxyd.model import units
+from proxyd.model.base import Entity
+from proxyd.model.listen import Listen, parse_listen
+
+TOKENS: Final = {
+    "server_tokens": ("server", "via"),
+    "latency_tokens": (
+        "x-kong-proxy-latency",
+        "x-kong-response-latency",
+        "x-kong-admin-latency",
+        "x-kong-upstream-latency",
+    ),
+}
+HEADERS: Final = frozenset(
+    {*TOKENS["server_tokens"], *TOKENS["latency_tokens"], "x-kong-request-id", "x-kong-upstream-status"},
+)
+
+
+def _headers(value: object) -> tuple[str, ...]:
+    """Return header names in lower case; the two token words stand for several, ``off`` for none."""
+    if value is False or value == "off":
+        return ()
+    names: list[str] = []
+    for word in units.words(value):
+        lower = word.lower()
+        if lower not in TOKENS and lower not in HEADERS:
+            listed = ", ".join([*TOKENS, *sorted(HEADERS)])
+            raise ValueError(f"'{word}' is no header of the gateway", f"known are {listed}, and off")
+        names.extend(TOKENS.get(lower, (lower,)))
+    return tuple(dict.fromkeys(names))
+
+
+def _networks(value: object) -> tuple[str, ...]:
+    """Return networks in CIDR notation, and ``unix:`` for unix sockets."""
+    networks = []
+    for word in units.words(value):
+        try:
+            networks.append(word if word == "unix:" else str(ipaddress.ip_network(word, strict=False)))
+        except ValueError:
+            raise ValueError(f"'{word}' is no network", "such as 10.0.0.0/8, ::1/128 or unix:") from None
+    return tuple(networks)
+
+
+def _flavor(value: object) -> object:
+    if value in ("traditional", "expressions"):
+        raise ValueError(f"the {value} router is not implemented", "traditional_compatible is")
+    return value
+
+
+def _budget(value: object) -> tuple[float, float]:
+    edges = tuple(
+        units.duration(edge) for edge in (units.words(value) if isinstance(value, str) else _pair(value))
+    )
+    if len(edges) != 2 or not 0 < edges[0] <= edges[1]:  # noqa: PLR2004 - a lower and an upper edge
+        raise ValueError("must be two durations, the lower first", "20ms,40ms")
+    return edges[0], edges[1]
+
+
+def _pair(value: object) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, (list, tuple)) else ()
+
+
+def _file(value: object) -> object:
+    return "off" if value is False else value
+
+
+Seconds = Annotated[float, BeforeValidator(units.duration)]
+Bytes = Annotated[int, BeforeValidator(units.size)]
+Switch = Annotated[bool, BeforeValidator(units.switch)]
+Words = Annotated[tuple[str, ...], BeforeValidator(units.words)]
+Listens = Annotated[tuple[Listen, ...], BeforeValidator(parse_listen)]
+HeaderNames = Annotated[tuple[str, ...], BeforeValidator(_headers)]
+Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
+Output = Annotated[str, BeforeValidator(_file), Field(min_length=1)]
+Protocols = Annotated[tuple[Literal["TLSv1.2", "TLSv1.3"], ...], BeforeValidator(units.words)]
+RecordTypes = Annotated[
+    tuple[Literal["LAST", "SRV", "A", "AAAA", "CNAME"], ...], BeforeValidator(units.words)
+]
+Budget = Annotated[tuple[float, float], BeforeValidator(_budget)]
+Flavor = Annotated[Literal["traditional_compatible"], BeforeValidator(_flavor)]
+LogLevel = Literal["debug", "info", "notice", "warn", "error", "crit", "alert", "emerg"]
+MediaType = Literal["text/plain", "text/html", "application/json", "application/xml"]
+
+
+class Settings(Entity):
+    """The daemon's settings. Times are seconds, sizes bytes; ``off`` listeners are empty."""
+
+    # --- listeners
+    proxy_listen: Listens = (Listen("0.0.0.0", 8000),)  # noqa: S104 - Kong's default: the gateway is the public side
+    """Where clients connect. Flags: ssl, backlog=N, proxy_protocol, reuseport, so_keepalive=on."""
+    status_listen: Listens = (Listen("127.0.0.1", 8007),)
+    """Where metrics and status are read."""
+    admin_listen: Listens = (Listen("127.0.0.1", 8001),)
+    """Where the gateway is administered."""
+    declarative_config: str = "config/proxyd.yml"
+    """The file with services, routes and the rest; environment and command line only."""
+
+    # --- logs
+    log_level: LogLevel = "notice"
+    """The least severe event that is logged."""
+    proxy_access_log: Output = "/dev/stdout"
+    """Where a line per request goes: a path, or off."""
+    proxy_error_log: Output = "/dev/stderr"
+    """Where events go: a path, or off."""
+
+    # --- who the client is
+    trusted_ips: Networks = ()
+    """Peers whose X-Forwarded-* and X-Kong-Request-Id are believed: networks, and unix: for unix sockets."""
+    real_ip_header: str = Field("X-Real-IP", min_length=1)
+    """The header in which trusted peers give the client's address."""
+    real_ip_recursive: Switch = False
+    """Whether trusted addresses in that header are passed over for the first that is not."""
+
+    # --- limits on clients
+    client_max_body_size: Bytes = 1_048_576
+    """Largest request body; 0 is no limit."""
+    client_max_request_line: Bytes = Field(8192, ge=64)
+    """Longest request line."""
+    client_max_header_size: Bytes = Field(32_768, ge=256)
+    """Largest request head, with the request line."""
+    client_max_header_count: int = Field(100, ge=1)
+    """Most header lines in a request."""
+    client_header_timeout: Seconds = 60.0
+    """Longest time to send a request head."""
+    client_body_timeout: Seconds = 60.0
+    """Longest time between two pieces of a request body."""
+    send_timeout: Seconds = 60.0
+    """Longest time that a client may take nothing of an answer."""
+    keepalive_timeout: Seconds = 75.0
+    """Longest time that a connection may idle between requests; 0 closes after each."""
+    keepalive_requests: int = Field(1000, ge=1)
+    """Most requests on one connection."""
+    worker_connections: int = Field(512, ge=1)
+    """Most client connections at once."""
+    lingering_timeout: Seconds = 5.0
+    """How long a refused body is read away, so that the client sees the answer."""
+
+    # --- connections to backends
+    upstream_keepalive_pool_size: int = Field(512, ge=0)
+    """Most idle connections kept per target; 0 keeps none."""
+    upstream_keepalive_max_requests: int = Field(10_000, ge=0)
+    """Most requests on one such connection; 0 is no limit."""
+    upstream_keepalive_idle_timeout: Seconds = 60.0
+    """How long one may idle; 0 is no limit."""
+    tls_verify: Switch = False
+    """Whether certificates of https backends are verified where the service does not say."""
+    trusted_certificate: str = Field("system", min_length=1)
+    """What they are verified against: a file in PEM, or system."""
+
+    # --- headers
+    headers: HeaderNames = (*TOKENS["server_tokens"], *TOKENS["latency_tokens"], "x-kong-request-id")
+    """What the gateway adds to answers: server_tokens, latency_tokens, header names, or off."""
+    headers_upstream: HeaderNames = ("x-kong-request-id",)
+    """What it adds to requests: X-Kong-Request-Id, or off."""
+    allow_debug_header: Switch = False
+    """Whether Kong-Debug in a request brings the names of its route and service."""
+    error_default_type: MediaType = "text/plain"
+    """Form of error bodies for clients that ask for none."""
+
+    # --- TLS towards clients
+    ssl_cert: Words = ()
+    """Certificate chains of ssl listeners: paths or PEM; none makes a self-signed one."""
+    ssl_cert_key: Words = Field((), repr=False)
+    """Their keys, in the same order."""
+    ssl_protocols: Protocols = ("TLSv1.2", "TLSv1.3")
+    """Versions of TLS offered."""
+
+    # --- names
+    dns_resolver: Words = ()
+    """Name servers, with ports allowed; none takes those of resolv.conf."""
+    dns_hostsfile: str = Field("/etc/hosts", min_length=1)
+    """File of names that need no server."""
+    dns_order: RecordTypes = ("LAST", "SRV", "A", "CNAME")
+    """Record types in the order in which they are asked for; LAST is what worked before."""
+    dns_valid_ttl: Seconds | None = None
+    """How long an answer is used, in place of its own TTL."""
+    dns_stale_ttl: Seconds = 3600.0
+    """How long an old answer is used while servers fail."""
+    dns_not_found_ttl: Seconds = 30.0
+    """How long it is remembered that a name does not exist."""
+    dns_error_ttl: Seconds = 1.0
+    """How long a server's failure is remembered."""
+
+    # --- meaning
+    router_flavor: Flavor = "traditional_compatible"
+    """How routes are ranked."""
+    unknown_plugins: Literal["error", "warn"] = "error"
+    """Whether a plugin that proxyd does not have refuses the file, or is left out with a warning."""
+    expand_env: Switch = False
+    """Whether ${NAME} and ${NAME:-default} in the file are taken from the environment."""
+
+    # --- life
+    latency_budget: Budget = (0.02, 0.04)
+    """The gateway's own time per request that is aimed at, and the one not to exceed."""
+    shutdown_timeout: Seconds = 10.0
+    """How long running requests have before they are cut."""
+    demo: Switch = False
+    """Whether the embedded demo backend runs beside the gateway."""
+
+
+def settings_table() -> str:
+    """Return the settings as a Markdown table, for the documentation."""
+    rows = ["| Setting | Default | Meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        rows.append(f"| `{name}` | {_shown(name, field.default)} | {field.description} |")
+    return "\n".join(rows) + "\n"
+
+
+def _shown(name: str, value: object) -> str:
+    """Write a default the way a user would."""
+    if value is None or value == ():
+        return "none"
+    if isinstance(value, bool):
+        return "`on`" if value else "`off`"
+    if isinstance(value, tuple):
+        return f"`{', '.join(str(item) for item in value)}`"
+    if isinstance(value, float):
+        return f"`{value:g}s`"
+    if isinstance(value, int) and "size" in name and value % 1024 == 0:
+        return f"`{value // 1024}k`"
+    return f"`{value}`"

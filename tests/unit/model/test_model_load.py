@@ -1,0 +1,178 @@
+"""Loading as a whole: where texts come from, what identifies entities, what warns."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from proxyd.errors import ConfigError
+from proxyd.model.load import load
+
+ROUTE = "routes: [{name: r, paths: [/]}]\n"
+
+
+def warnings(loaded):
+    return [str(warning) for warning in loaded.warnings]
+
+
+def test_a_file_that_is_not_there_is_a_problem_with_its_name(tmp_path, registry):
+    """What the operating system says is told in the form of every other problem."""
+    with pytest.raises(ConfigError, match=r"nowhere.yml: cannot be read: No such file or directory$"):
+        load(tmp_path / "nowhere.yml", env={}, plugins=registry)
+
+
+def test_a_file_must_be_utf_8_and_may_begin_with_a_mark(tmp_path, registry):
+    """Other encodings are refused by name; a byte order mark is no part of the text."""
+    file = tmp_path / "kong.yml"
+    file.write_bytes('_format_version: "3.0"\n_comment: café\n'.encode("latin-1"))
+    with pytest.raises(ConfigError, match="is not UTF-8: byte 36"):
+        load(file, env={}, plugins=registry)
+    file.write_bytes(b'\xef\xbb\xbf_format_version: "3.0"\n')
+    assert load(file, env={}, plugins=registry).format_version == "3.0"
+
+
+def test_the_format_may_be_a_number(registry, tmp_path):
+    """Quotes around the version are often forgotten."""
+    file = tmp_path / "kong.yml"
+    file.write_text("_format_version: 2.1\n")
+    assert load(file, env={}, plugins=registry).format_version == "2.1"
+
+
+def test_the_same_text_has_the_same_hash(load_yaml):
+    """The hash tells whether a file changed."""
+    assert load_yaml(ROUTE).hash == load_yaml(ROUTE).hash != load_yaml(ROUTE + "\n").hash
+
+
+def test_names_give_ids_that_survive_moving_about(load_yaml):
+    """An id is derived from the name, not from the place; a given one is kept."""
+    first = load_yaml("services: [{name: a, host: h}, {name: b, host: h}]\n").configuration.services
+    second = load_yaml("services: [{name: b, host: i}, {name: a, host: i}]\n").configuration.services
+    assert list(first) == list(reversed(second))
+    given = "1F2E3D4C-0000-4000-8000-000000000001"
+    assert list(load_yaml(f"services: [{{id: {given}, host: h}}]\n").configuration.services) == [
+        given.lower()
+    ]
+
+
+def test_entities_without_a_name_are_told_apart(load_yaml):
+    """Routes without names have ids by their contents, twins included."""
+    text = "routes: [{paths: [/a]}, {paths: [/b]}, {paths: [/a]}]\n"
+    assert len(load_yaml(text).configuration.routes) == 3
+    assert list(load_yaml(text).configuration.routes) == list(load_yaml(text).configuration.routes)
+
+
+def test_ids_tell_nothing_of_keys(load_yaml):
+    """A credential's id is sent to backends, and is the same whatever the key is."""
+    text = "consumers: [{username: a, keyauth_credentials: [{key: %s}]}]\n"
+    ids = [list(load_yaml(text % key).configuration.keyauth_credentials) for key in ("one", "two")]
+    assert ids[0] == ids[1]
+
+
+def test_remarks_and_times_are_dropped(load_yaml):
+    """``_comment``, ``_ignore``, created_at and updated_at may stand in any entity."""
+    text = "services: [{host: h, _comment: '${{ env \"X\" }}', _ignore: [1], created_at: 1, updated_at: 2}]\n"
+    (service,) = load_yaml(text).configuration.services.values()
+    assert service.host == "h"
+
+
+def test_nothing_at_all_is_a_configuration(load_yaml):
+    """Empty and null collections are fine."""
+    assert load_yaml("services:\nroutes: []\nconsumer_groups: []\nplugins: null\n").configuration.routes == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("_konnect: {}\n", ["kong.yml:2:1: _konnect: ignored: it is meant for other tools"]),
+        ("keys: [{name: k}]\n", ["kong.yml:2:1: keys: ignored: no plugin of proxyd uses it"]),
+        (
+            "services: [{host: h, port: 81, url: 'http://h:80/', path: /a}]\n",
+            ["kong.yml:2:37: services[0].url: the url wins over port, path"],
+        ),
+        (
+            "services: [{url: 'https://h'}, {url: 'https://i'}, {url: 'https://j', tls_verify: true}]\n",
+            [
+                (
+                    "kong.yml:2:18: services[0].url: the backend's certificate is not verified: tls_verify is off"
+                    " (and in 1 more places)"
+                ),
+            ],
+        ),
+        ("services: [{url: 'https://h'}]\nproxyd: {tls_verify: on}\n", []),
+        (
+            "routes: [{paths: [/], path_handling: v1, request_buffering: true, response_buffering: false}]\n",
+            [
+                (
+                    "kong.yml:2:38: routes[0].path_handling: v1 is honoured here; Kong's traditional_compatible router"
+                    " ignores it"
+                ),
+                (
+                    "kong.yml:2:61: routes[0].request_buffering: request_buffering has no effect: bodies are always"
+                    " streamed"
+                ),
+            ],
+        ),
+        (
+            "services: [{name: s, host: h, protocol: grpc, routes: [{protocols: [grpc], paths: [/]}]}]\n",
+            [
+                (
+                    "kong.yml:2:41: services[0].protocol: gRPC needs HTTP/2, which is not spoken: its calls will fail"
+                    " (and in 1 more places)"
+                ),
+            ],
+        ),
+        (
+            "plugins: [{name: openid-connect, enabled: false}]\n",
+            [
+                "kong.yml:2:18: plugins[0].name: there is no plugin 'openid-connect'; it is disabled and left out"
+            ],
+        ),
+        (
+            "plugins: [{name: zipkin}]\nproxyd: {unknown_plugins: warn}\n",
+            ["kong.yml:2:18: plugins[0].name: there is no plugin 'zipkin': left out"],
+        ),
+        (
+            "consumers: [{username: a, keyauth_credentials: [{key: $ANON_KEY}, {key: '${OTHER_KEY}'}]}]\n",
+            [
+                f"kong.yml:2:{column}: consumers[0].keyauth_credentials[{index}].key: looks like a placeholder and"
+                " is taken literally (set PROXYD_EXPAND_ENV=on to have ${NAME} resolved)"
+                for column, index in ((55, 0), (73, 1))
+            ],
+        ),
+        (
+            "proxyd: {proxy_listen: '0.0.0.0:8443 http2 ssl'}\n",
+            ["kong.yml:2:24: proxyd.proxy_listen: http2 is not offered: clients are answered in HTTP/1.1"],
+        ),
+    ],
+)
+def test_what_is_accepted_with_a_warning(load_yaml, text, expected):
+    """What does not mean what it seems to is told, and does not stand in the way."""
+    assert warnings(load_yaml(text)) == expected
+
+
+def test_plugins_left_out_are_not_in_the_configuration(load_yaml):
+    """A plugin that proxyd does not have, allowed by its setting, leaves no trace."""
+    loaded = load_yaml("plugins: [{name: zipkin}, {name: cors}]\n", {"PROXYD_UNKNOWN_PLUGINS": "warn"})
+    assert [plugin.name for plugin in loaded.configuration.plugins.values()] == ["cors"]
+    assert set(loaded.plugin_configs) == set(loaded.configuration.plugins)
+
+
+def test_a_large_file_leaves_the_collector_as_it_was(load_yaml):
+    """The cyclic collector is paused during a load, and runs again after a good and a bad one."""
+    load_yaml(ROUTE)
+    assert gc.isenabled()
+    with pytest.raises(ConfigError):
+        load_yaml("routes: [{}]\n")
+    assert gc.isenabled()
+
+
+def test_ten_thousand_routes_and_consumers_are_all_there(load_yaml):
+    """A large file is decoded entity by entity, with every reference resolved."""
+    count = 10_000
+    text = "services: [{name: s, host: h}]\nroutes:\n"
+    text += "".join(f"- {{name: r{i}, paths: [/r{i}], service: s}}\n" for i in range(count)) + "consumers:\n"
+    text += "".join(f"- {{username: c{i}, keyauth_credentials: [{{key: k{i}}}]}}\n" for i in range(count))
+    configuration = load_yaml(text).configuration
+    assert (len(configuration.routes), len(configuration.keyauth_credentials)) == (count, count)
+    assert {route.service for route in configuration.routes.values()} == set(configuration.services)
