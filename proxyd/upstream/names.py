@@ -11,13 +11,12 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from proxyd.upstream.dnsclient import DnsClient, Found, NameNotFoundError, NamingError, Record
+from proxyd.upstream.dnsclient import Found, NameNotFoundError, NamingError, Record
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from proxyd.clock import Clock
-    from proxyd.model.settings import Settings
 
     Sleep = Callable[[float], Awaitable[None]]
 
@@ -167,12 +166,3 @@ class Resolver:
         """Stop calling back; the last one to go stops the asking and forgets the answer."""
         if name.remove(callback):
             del self._names[name.host]
-
-
-def make_resolver(settings: Settings, clock: Clock) -> Resolver:
-    """Make the process's resolver out of the ``dns_*`` settings; raises ValueError for a bad name server."""
-    client = DnsClient(settings.dns_order, settings.dns_resolver, settings.dns_hostsfile)
-    times = CacheTimes(
-        settings.dns_valid_ttl, settings.dns_stale_ttl, settings.dns_not_found_ttl, settings.dns_error_ttl
-    )
-    return Resolver(client, clock, times)

@@ -83,7 +83,10 @@ def make_context(inputs: TlsInputs) -> UpstreamContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if inputs.certificate:
-        _load_own(context, inputs.certificate, inputs.key)
+        try:
+            load_chain(context, inputs.certificate, inputs.key)
+        except TlsError as error:
+            raise TlsError(f"client {error}") from error
     return context
 
 
@@ -99,7 +102,8 @@ def _trust(context: ssl.SSLContext, authorities: tuple[str, ...]) -> None:
         raise TlsError(f"CA certificate is not usable: {_reason(error)}") from error
 
 
-def _load_own(context: ssl.SSLContext, certificate: str, key: str) -> None:
+def load_chain(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """Load a certificate chain and its key, both PEM text; raises TlsError."""
     # Python loads a chain from files only; an anonymous one in memory keeps the key off the disk.
     descriptor = os.memfd_create("proxyd-certificate", os.MFD_CLOEXEC)
     try:
@@ -108,7 +112,7 @@ def _load_own(context: ssl.SSLContext, certificate: str, key: str) -> None:
         # Without a password, OpenSSL would ask for one on the terminal.
         context.load_cert_chain(f"/proc/self/fd/{descriptor}", password="")
     except (ssl.SSLError, OSError, ValueError) as error:
-        raise TlsError(f"client certificate is not usable: {_reason(error)}") from error
+        raise TlsError(f"certificate is not usable: {_reason(error)}") from error
     finally:
         os.close(descriptor)
 

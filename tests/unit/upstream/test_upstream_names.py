@@ -5,9 +5,8 @@ import random
 import pytest
 from upstream_fakes import FakeLookup, FakeSleep, settle
 
-from proxyd.model.settings import Settings
 from proxyd.upstream.dnsclient import LookupFailedError, NameNotFoundError, Record
-from proxyd.upstream.names import CacheTimes, Resolver, make_resolver
+from proxyd.upstream.names import CacheTimes, Resolver
 
 TIMES = CacheTimes(stale=100.0, not_found=30.0, error=1.0)
 
@@ -163,11 +162,3 @@ async def test_watchers_share_one_question(watched):
     watched.name = None
     assert repr(watched.resolver) == "<Resolver []>"
     assert watched.lookup.asked == ["api.test"]
-
-
-def test_made_of_settings(clock):
-    """The dns_* settings become the resolver's times and name servers."""
-    resolver = make_resolver(Settings(dns_error_ttl=7, dns_resolver=("192.0.2.53",)), clock)
-    assert resolver.times == CacheTimes(None, 3600.0, 30.0, 7.0)
-    with pytest.raises(ValueError, match="given by its address"):
-        make_resolver(Settings(dns_resolver=("dns.test",)), clock)
