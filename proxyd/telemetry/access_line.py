@@ -46,9 +46,9 @@ def _fields(exchange: Exchange, wall: float, redactor: Redactor) -> dict[str, An
         "scheme": exchange.scheme,
         "tls_version": exchange.client.tls_version or None,
         "method": request.method,
-        "host": exchange.host,
+        "host": exchange.request.host,
         "path": request.path,
-        "query": redactor.query(request.query.removeprefix("?")) or None,
+        "query": redactor.query(request.query[1:]) if request.query else None,
         "protocol": f"HTTP/1.{request.minor}",
         "status": exchange.status,
         "bytes_received": exchange.bytes_received,
@@ -85,7 +85,7 @@ def _second(seconds: int) -> str:
 
 
 def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)
+    return int(seconds * 1_000_000 + 0.5) / 1000
 
 
 def _consumer(consumer: Consumer) -> str:

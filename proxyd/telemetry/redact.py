@@ -61,6 +61,8 @@ class Redactor:
 
     def url(self, url: str) -> str:
         """Return a URL with the secrets of its query replaced, and without user information and fragment."""
+        if "?" not in url and "@" not in url and "#" not in url:
+            return url
         url = url.partition("#")[0]
         base, mark, query = url.partition("?")
         scheme, slashes, rest = base.partition("://")
