@@ -149,3 +149,9 @@ def problems():
         return []
 
     return run
+
+
+@pytest.fixture(scope="session")
+def registry_once():
+    """Give the registry to properties, whose examples share their fixtures."""
+    return REGISTRY
