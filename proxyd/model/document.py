@@ -42,7 +42,7 @@ def parse(text: str, file: str) -> Element:
         text = _SURROGATES.sub(_joined, text)  # JSON writes as two escapes what YAML writes as one
     composer = _Composer(file)
     try:
-        root = composer.document(iter(yaml.CSafeLoader(text).get_event, None))
+        root = composer.document(yaml.parse(text, Loader=yaml.CSafeLoader))
     except yaml.YAMLError as error:
         raise ConfigError([*composer.problems, _syntax_problem(error, text, file)]) from None
     if composer.problems:

@@ -50,7 +50,7 @@ class Router(Generic[T]):
             f"<Router rules={len(self._rules)} {self._hosts!r} hits={self._hits!r} misses={self._misses!r}>"
         )
 
-    def match(  # noqa: PLR0917 - called once per request, without keywords
+    def match(
         self, scheme: str, method: str, host: str, path: str, headers: Headers, sni: str
     ) -> Match[T] | None:
         """Return the best match, or None.
@@ -87,7 +87,7 @@ class Router(Generic[T]):
         """Return each route with those of its paths that rank there, best first."""
         return [(rule.route, rule.paths) for rule in self._rules]
 
-    def explain(  # noqa: PLR0917 - as match
+    def explain(
         self, scheme: str, method: str, host: str, path: str, headers: Headers, sni: str
     ) -> Explanation[T]:
         """Return the match, and for every rule, best first, why it won or lost. Slow: tests each rule."""

@@ -1,0 +1,3 @@
+"""proxyd: an API gateway daemon that reads Kong's declarative files."""
+
+__version__ = "0.1.0"

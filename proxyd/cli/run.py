@@ -1,0 +1,115 @@
+"""``proxyd run`` and ``proxyd demo``: what stays until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from proxyd.cli import config
+from proxyd.cli.output import stderr, stdout
+from proxyd.errors import ProxydError
+from proxyd.model.grammar import split_port
+from proxyd.process.worker import Worker
+from proxyd.telemetry import events
+
+if TYPE_CHECKING:
+    import argparse
+
+    from proxyd.model.load import Loaded
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Start the gateway; returns when it has stopped."""
+    loaded = config.read(arguments.config)
+    stderr().problems(loaded.warnings, "warning", "yellow")
+    writer = events.configure(loaded.settings.log_level, loaded.settings.proxy_error_log)
+
+    def load() -> Loaded:
+        return config.read(arguments.config)
+
+    try:
+        uvloop.run(_serve(Worker(loaded, load), loaded))
+    finally:
+        if writer is not None:
+            writer.close()
+    return 0
+
+
+async def _serve(worker: Worker, loaded: Loaded) -> None:
+    demo = None
+    if loaded.settings.demo:
+        from proxyd.apps.demo.app import start_demo  # noqa: PLC0415  # graphql-core, for those who want it
+
+        host, port = _address(os.environ.get("BACKEND_ADDRESS") or "127.0.0.1:3000")
+        demo, _ = await start_demo(host, port)
+    try:
+        await _until_stopped(worker, loaded)
+    finally:
+        if demo is not None:
+            await demo.cleanup()
+
+
+async def _until_stopped(worker: Worker, loaded: Loaded) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    reload = asyncio.Event()
+
+    def end() -> None:
+        if stop.is_set():  # asked twice: at once, then
+            worker.cut()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
+        loop.add_signal_handler(number, end)
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
+    loop.add_signal_handler(signal.SIGUSR1, worker.reopen_logs)
+    try:
+        await worker.start()
+        _announce(worker, loaded)
+        stopping = asyncio.ensure_future(stop.wait())
+        while not stop.is_set():
+            asked = asyncio.ensure_future(reload.wait())
+            await asyncio.wait({stopping, asked}, return_when=asyncio.FIRST_COMPLETED)
+            asked.cancel()
+            if reload.is_set():
+                reload.clear()
+                await worker.reload()
+    finally:
+        await worker.stop()
+
+
+def _announce(worker: Worker, loaded: Loaded) -> None:
+    out = stdout() if os.isatty(1) or loaded.settings.demo else None
+    if out is None:
+        return
+    for address in worker.addresses:
+        out.line(f"{out.style('proxy', 'bold')}   {address}")
+    for address in worker.status_addresses:
+        out.line(f"{out.style('status', 'bold')}  {address}/metrics {address}/status")
+    if loaded.settings.demo and worker.addresses:
+        base = worker.addresses[0].replace("0.0.0.0", "localhost").replace("[::]", "localhost")  # noqa: S104
+        out.line(out.style("try", "bold"))
+        out.line(f"  curl {base}/api/proxy/orders")
+        out.line(f"  curl -N '{base}/api/events?n=5&interval=0.5'")
+        query = '{"query": "{ orders { id item quantity } }"}'
+        out.line(f"  curl {base}/api/graphql -H 'Content-Type: application/json' -d '{query}'")
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Start the demo backend alone."""
+    from proxyd.apps.demo.app import run_demo  # noqa: PLC0415  # the same
+
+    host, port = _address(arguments.listen)
+    uvloop.run(run_demo(host, port))
+    return 0
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, port = split_port(text)
+    if port is None:
+        raise ProxydError(f"'{text}' has no port: 127.0.0.1:3000, for example")
+    return host.strip("[]"), port

@@ -1,0 +1,1 @@
+"""Clients: listening, their connections, TLS towards them."""

@@ -1,0 +1,237 @@
+"""Listening sockets, and the set of connections that came from them.
+
+Sockets are bound here or handed in from outside (``--fd``, systemd), so that one that outlives the process
+loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import stat
+from typing import TYPE_CHECKING
+
+from proxyd.downstream.protocol import Downstream
+from proxyd.errors import ConfigError, Place, Problem
+from proxyd.exchange import Client
+from proxyd.gateway.forwarded import lines_for
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable, Iterator
+
+    from proxyd.clock import DeadlineWheel
+    from proxyd.downstream.protocol import Limits
+    from proxyd.gateway.forwarded import TrustedIPs
+    from proxyd.gateway.handler import Handler
+    from proxyd.model.listen import Listen
+
+
+class Connections:
+    """All client connections of a process: counted, limited, and closed in good order.
+
+    ``limit`` is ``worker_connections``: at the limit an idle keep-alive connection makes room, the oldest
+    first, and where there is none the new one is refused.
+    """
+
+    def __init__(self, wheel: DeadlineWheel, limit: int, trusted: TrustedIPs) -> None:
+        self.wheel = wheel
+        self.limit = limit
+        self.draining = False
+        self.accepted = 0
+        self.refused = 0
+        self._trusted = trusted
+        self._open: dict[Downstream, None] = {}  # in the order in which they came
+        self._upgraded: set[Downstream] = set()
+        self._listens: dict[int, Listen] = {}
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __repr__(self) -> str:
+        return f"<Connections open={len(self._open)} upgraded={len(self._upgraded)}>"
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[Downstream]:
+        return iter(list(self._open))
+
+    # --- called by connections -------------------------------------------------------------------------------
+
+    def opened(self, connection: Downstream, transport: asyncio.Transport) -> bool:
+        """Take a new connection, or refuse it; names its client."""
+        self.accepted += 1
+        if len(self._open) >= self.limit > 0 and not self._make_room():
+            self.refused += 1
+            return False
+        connection.client = _client(transport, self._trusted)
+        self._open[connection] = None
+        self._empty.clear()
+        return True
+
+    def _make_room(self) -> bool:
+        for connection in self._open:
+            if connection.requests and connection.idle:
+                connection.close()
+                self._forget(connection)
+                return True
+        return False
+
+    def ended(self, connection: Downstream) -> None:
+        """Hear that a connection has answered while the process is draining, or that its tunnel is over."""
+        self._upgraded.discard(connection)
+        if self.draining:
+            connection.close()
+
+    def upgraded(self, connection: Downstream) -> None:
+        """Hear that it has become a tunnel."""
+        self._upgraded.add(connection)
+
+    def closed(self, connection: Downstream) -> None:
+        """Hear that it is gone."""
+        self._forget(connection)
+
+    def _forget(self, connection: Downstream) -> None:
+        self._open.pop(connection, None)
+        self._upgraded.discard(connection)
+        if not self._open:
+            self._empty.set()
+
+    # --- figures ---------------------------------------------------------------------------------------------
+
+    @property
+    def tunnels(self) -> int:
+        """Connections that are upgraded now."""
+        return len(self._upgraded)
+
+    @property
+    def idle(self) -> int:
+        """Connections without a request under way."""
+        return sum(connection.idle for connection in self._open)
+
+    # --- the end ---------------------------------------------------------------------------------------------
+
+    async def drain(self, limit: float) -> bool:
+        """Close what is idle, let the rest finish for up to ``limit`` seconds; false when some did not."""
+        self.draining = True
+        for connection in self:
+            if connection.idle:
+                connection.close()
+        try:
+            await asyncio.wait_for(self._empty.wait(), limit)
+        except TimeoutError:
+            return False
+        return True
+
+    async def abort(self) -> None:
+        """Cut what is left."""
+        for connection in self:
+            connection.cut()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), 1.0)
+
+
+def _client(transport: asyncio.Transport, trusted: TrustedIPs) -> Client:
+    peer = transport.get_extra_info("peername")
+    own = transport.get_extra_info("sockname")
+    tls = transport.get_extra_info("ssl_object")
+    address, peer_port = (peer[0], peer[1]) if isinstance(peer, tuple) else ("unix:", 0)
+    if address.startswith("::ffff:") and "." in address:
+        address = address[7:]  # an IPv4 client on a socket for both families
+    port = own[1] if isinstance(own, tuple) else 0
+    client = Client(address, peer_port, "https" if tls is not None else "http", port, address in trusted)
+    if tls is not None:
+        client.tls_version = tls.version() or ""
+        client.sni = getattr(tls, "requested_server_name", "") or ""
+    client.forwarded = lines_for(client)
+    return client
+
+
+class Listener:
+    """The sockets of ``proxy_listen``."""
+
+    def __init__(self, connections: Connections, handler: Handler, limits: Limits) -> None:
+        self._connections = connections
+        self._handler = handler
+        self._limits = limits
+        self._servers: list[asyncio.Server] = []
+        self._unix_paths: list[str] = []
+
+    def _make(self) -> Downstream:
+        return Downstream(self._connections, self._handler, self._limits)
+
+    async def start(self, listens: Iterable[Listen], context: ssl.SSLContext | None) -> list[str]:
+        """Bind and accept; returns the addresses, ports filled in. Raises ConfigError where one is taken."""
+        loop = asyncio.get_running_loop()
+        addresses: list[str] = []
+        for listen in listens:
+            sock = bind(listen)
+            if listen.path:
+                self._unix_paths.append(listen.path)
+            tls = context if listen.ssl else None
+            server = await loop.create_server(
+                self._make,
+                sock=sock,
+                ssl=tls,
+                backlog=listen.backlog,
+                ssl_handshake_timeout=self._limits.header_timeout if tls is not None else None,
+            )
+            self._servers.append(server)
+            addresses.append(describe(sock, tls=listen.ssl))
+        return addresses
+
+    def close(self) -> None:
+        """Stop accepting."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        for path in self._unix_paths:
+            with contextlib.suppress(OSError):
+                os.unlink(path)  # noqa: PTH108  # a socket, not a file
+        self._unix_paths.clear()
+
+
+def describe(sock: socket.socket, *, tls: bool) -> str:
+    """Name a listening socket as a URL."""
+    scheme = "https" if tls else "http"
+    name = sock.getsockname()
+    if isinstance(name, str):
+        return f"unix:{name}"
+    host = f"[{name[0]}]" if ":" in name[0] else name[0]
+    return f"{scheme}://{host}:{name[1]}"
+
+
+def bind(listen: Listen) -> socket.socket:
+    """Open the socket of one ``proxy_listen`` entry; raises ConfigError that names what is in the way."""
+    try:
+        if listen.path:
+            _remove_stale(listen.path)
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            sock.bind(listen.path)
+        else:
+            family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if listen.reuseport:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.bind((listen.host, listen.port))
+    except OSError as error:
+        reason = f"cannot listen on {listen}: {os.strerror(error.errno) if error.errno else error}"
+        raise ConfigError([Problem(Place("proxy_listen"), "", reason)]) from error
+    sock.setblocking(False)  # the socket API's own
+    return sock
+
+
+def _remove_stale(path: str) -> None:
+    """Remove the socket of a process that is no more; one that answers is left, and binding fails on it."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116
+            return
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        if probe.connect_ex(path) != 0:
+            os.unlink(path)  # noqa: PTH108

@@ -1,0 +1,476 @@
+"""One client connection: bytes to requests, answers to bytes, and what happens between two requests.
+
+A ``Downstream`` lives as long as the connection; exchanges come and go over it, one at a time. Bytes of a
+pipelined request wait in the buffer, and beyond ``HIGH_WATER`` in the kernel, until the answer before is out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from proxyd.downstream.body import Collector
+from proxyd.errors import ProtocolError
+from proxyd.exchange import Exchange
+from proxyd.http1 import framing
+from proxyd.http1.parser import HeadLimits, parse_request
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from proxyd.downstream.listener import Connections
+    from proxyd.exchange import Client
+    from proxyd.gateway.handler import Handler
+    from proxyd.gateway.sink import BodyReceiver, ClientOwner, Pipe
+    from proxyd.http1.framing import Decoder
+
+HIGH_WATER = 64 * 1024  # bytes kept of what the client sends ahead
+LINGER_LIMIT = 256 * 1024  # bytes of a body read over before a connection is closed under it
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how much a client may take; seconds and bytes, 0 is no limit."""
+
+    heads: HeadLimits
+    body_size: int
+    header_timeout: float
+    body_timeout: float
+    send_timeout: float
+    keepalive_timeout: float
+    keepalive_requests: int
+    lingering_timeout: float
+
+
+class Downstream(asyncio.Protocol):
+    """The server side of one client connection; implements ``gateway.sink.ClientSink``."""
+
+    __slots__ = (
+        "_buffer",
+        "_closing",
+        "_connections",
+        "_decoder",
+        "_exchange",
+        "_handler",
+        "_held",
+        "_keep_alive",
+        "_limits",
+        "_lingering",
+        "_owner",
+        "_paused",
+        "_pumping",
+        "_receiver",
+        "_transport",
+        "_tunnel",
+        "_wheel",
+        "_writable",
+        "client",
+        "deadline",
+        "requests",
+        "slot",
+    )
+
+    def __init__(self, connections: Connections, handler: Handler, limits: Limits) -> None:
+        self.client: Client
+        self.requests = 0
+        self.deadline = 0.0
+        self.slot = 0
+        self._connections = connections
+        self._handler = handler
+        self._limits = limits
+        self._wheel = connections.wheel
+        self._transport: asyncio.Transport
+        self._buffer = b""  # received, and not yet looked at
+        self._exchange: Exchange | None = None
+        self._owner: ClientOwner | None = None
+        self._decoder: Decoder | None = None  # of the body of the exchange's request
+        self._receiver: BodyReceiver | None = None
+        self._tunnel: Pipe | None = None
+        self._held = b""
+        self._keep_alive = True
+        self._paused = False
+        self._pumping = False
+        self._writable = True
+        self._closing = False
+        self._lingering = 0  # bytes that are still read over
+
+    def __repr__(self) -> str:
+        state = "tunnel" if self._tunnel else "answering" if self._exchange else "idle"
+        if self._closing:
+            state = "closed"
+        elif self._lingering:
+            state = "lingering"
+        return f"<Downstream {state} requests={self.requests}>"
+
+    @property
+    def idle(self) -> bool:
+        """Whether the connection could be closed without anybody's harm."""
+        return self._exchange is None and not self._buffer
+
+    # --- the connection begins -------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin life; the listener knows who the client is."""
+        self._transport = cast("asyncio.Transport", transport)
+        if not self._connections.opened(self, self._transport):
+            self._closing = True
+            self._transport.abort()
+            return
+        self._wheel.watch(self, self._wheel.now() + self._limits.header_timeout)
+
+    # --- bytes come in ---------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes: of a head, of a body, of the next request, or of a tunnel."""
+        if self._exchange is None:
+            if self._lingering:
+                self._read_over(len(data))
+                return
+            self._buffer = self._buffer + data if self._buffer else data
+            self._pump()
+        elif self._tunnel is not None:
+            self._exchange.bytes_received += len(data)
+            self._tunnel.write(data)
+        elif self._receiver is not None and self._decoder is not None:
+            self._body(data)
+        else:
+            self._buffer += data
+            if len(self._buffer) > HIGH_WATER and not self._paused:
+                self._paused = True
+                self._transport.pause_reading()
+
+    def _pump(self) -> None:
+        """Work off the requests in the buffer, until one has to be waited for."""
+        if self._pumping:  # called from within: the loop below goes on
+            return
+        self._pumping = True
+        try:
+            while self._exchange is None and self._buffer and not self._closing and not self._lingering:
+                if not self._next():
+                    break
+        finally:
+            self._pumping = False
+
+    def _next(self) -> bool:
+        """Begin the exchange whose head leads the buffer; false when it is not complete."""
+        buffer = self._buffer
+        if buffer[:2] == b"\r\n":  # RFC 9112 section 2.2: an empty line before a request is read over
+            self._buffer = buffer = buffer[2:]
+        try:
+            parsed = parse_request(buffer, self._limits.heads)
+        except ProtocolError as error:
+            self._refuse(error)
+            return False
+        if parsed is None:
+            if self.requests and buffer:
+                self._wheel.watch(self, self._wheel.now() + self._limits.header_timeout)
+            return False
+        request, size = parsed
+        self._buffer = buffer[size:] if size < len(buffer) else b""
+        self.deadline = 0.0
+        self.requests += 1
+        limits = self._limits
+        framed = request.framing
+        self._decoder = framing.decoder(framed) if framed else None
+        limit = limits.keepalive_requests
+        self._keep_alive = not (limit and self.requests >= limit)
+        self._exchange = exchange = Exchange(request, self.client, self._wheel.now())
+        if framed > limits.body_size > 0:
+            exchange.refusal = "Content-Length over client_max_body_size"
+            self._handler.refuse_exchange(exchange, self, 413)
+        else:
+            self._handler.handle(exchange, self)
+        return True
+
+    def _refuse(self, error: ProtocolError) -> None:
+        self._buffer = b""
+        self._keep_alive = False
+        self.requests += 1
+        self._lingering = LINGER_LIMIT
+        self._exchange = self._handler.open_refusal(self.client, error)
+        self._handler.refuse_exchange(self._exchange, self, error.status)
+
+    # --- the request's body ----------------------------------------------------------------------------------
+
+    def request_body(self, receiver: BodyReceiver) -> None:
+        """Begin handing the body over; what has arrived comes before this returns."""
+        self._receiver = receiver
+        exchange = self._exchange
+        if exchange is None:
+            return
+        if exchange.request.expect_continue and not self._buffer:
+            self._transport.write(_CONTINUE)
+        if self._paused:
+            self.resume_body()
+        buffered, self._buffer = self._buffer, b""
+        if buffered:
+            self._body(buffered)
+        else:
+            self._wheel.watch(self, self._wheel.now() + self._limits.body_timeout)
+
+    def _body(self, data: bytes) -> None:
+        decoder = self._decoder
+        receiver = self._receiver
+        exchange = self._exchange
+        if decoder is None or receiver is None or exchange is None:
+            return
+        try:
+            payload, rest = decoder.feed(data)
+        except ProtocolError as error:
+            self._stop_body(receiver, exchange, error)
+            return
+        exchange.bytes_received += len(payload)
+        if exchange.bytes_received > self._limits.body_size > 0:
+            self._stop_body(receiver, exchange, ProtocolError("body over client_max_body_size", 413))
+            return
+        if payload:
+            receiver.body_data(payload)
+        if not decoder.done:
+            if not self._paused:
+                self._wheel.watch(self, self._wheel.now() + self._limits.body_timeout)
+            return
+        self._receiver = None
+        self.deadline = 0.0
+        if rest:
+            self._buffer = rest
+        receiver.body_end(decoder.trailers)
+
+    def _stop_body(self, receiver: BodyReceiver, exchange: Exchange, error: ProtocolError) -> None:
+        self._receiver = None
+        self._keep_alive = False
+        exchange.refusal = error.reason
+        receiver.body_failed(error)
+
+    def pause_body(self) -> None:
+        """Stop taking bytes from the client."""
+        if not self._paused and not self._closing:
+            self._paused = True
+            self._transport.pause_reading()
+            if self._receiver is not None:
+                self.deadline = 0.0
+
+    def resume_body(self) -> None:
+        """Go on taking them."""
+        if self._paused and not self._closing:
+            self._paused = False
+            self._transport.resume_reading()
+            if self._receiver is not None:
+                self._wheel.watch(self, self._wheel.now() + self._limits.body_timeout)
+
+    def settle_body(self) -> bool:
+        """Discard what has come of an unread body, then tell whether another request may follow."""
+        decoder = self._decoder
+        if decoder is not None and not decoder.done:
+            self._receiver = None
+            try:
+                _, self._buffer = decoder.feed(self._buffer) if self._buffer else (b"", b"")
+            except ProtocolError:
+                self._keep_alive = False
+            if not decoder.done:
+                self._keep_alive = False
+        return self.will_keep_alive()
+
+    def read(self, limit: int) -> Awaitable[bytes]:
+        """Read the whole body for a plugin, at most ``limit`` bytes; raises ProtocolError(413) beyond."""
+        collector = Collector(limit, cast("Exchange", self._exchange), self._wheel.now)
+        if self._decoder is None or self._decoder.done:
+            collector.body_end(b"")
+        else:
+            self.request_body(collector)
+        return collector.future
+
+    # --- the answer ------------------------------------------------------------------------------------------
+
+    def attach(self, owner: ClientOwner) -> None:
+        """Name who is told of the client's leaving and slowness."""
+        self._owner = owner
+
+    def will_keep_alive(self) -> bool:
+        """Whether another request may follow; decided for good with the first call."""
+        exchange = self._exchange
+        if self._keep_alive and exchange is not None:
+            self._keep_alive = exchange.request.keep_alive and not self._connections.draining
+        return self._keep_alive
+
+    def hold(self, head: bytes) -> None:
+        """Send a head together with the first bytes behind it."""
+        self._held = head
+
+    def flush(self) -> None:
+        """Send what is held."""
+        if self._held:
+            self.write(b"")
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the answer, or of a tunnel."""
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        if not self._closing:
+            self._transport.write(data)
+            if self._tunnel is not None and self._exchange is not None:
+                self._exchange.bytes_sent += len(data)
+
+    def write_informational(self, head: bytes) -> None:
+        """Send a 1xx head."""
+        if not self._closing:
+            self._transport.write(head)
+
+    def finish(self) -> None:
+        """End the exchange: its answer is complete."""
+        if self._held:
+            self.write(b"")
+        whole = self._decoder is None or self._decoder.done
+        self._exchange = None
+        self._owner = None
+        self._receiver = None
+        self._decoder = None
+        if self._tunnel is not None or self._connections.draining:
+            self._connections.ended(self)
+        if self._tunnel is not None or self._closing:
+            self._tunnel = None
+            self.close()
+        elif not whole or self._lingering or (self._buffer and not self._keep_alive):
+            self._linger()
+        elif not self._keep_alive:
+            self.close()
+        else:
+            self._wheel.watch(self, self._wheel.now() + self._limits.keepalive_timeout)
+            if self._paused:
+                self.resume_body()
+            if self._buffer:
+                self._pump()
+
+    def abort(self) -> None:
+        """End the exchange and the connection: its answer cannot be completed."""
+        self._forget()
+        if not self._closing:
+            self._closing = True
+            self.deadline = 0.0
+            self._transport.abort()
+
+    def _forget(self) -> None:
+        self._exchange = None
+        self._owner = None
+        self._receiver = None
+        self._tunnel = None
+
+    # --- tunnel ----------------------------------------------------------------------------------------------
+
+    def tunnel(self, other: Pipe) -> Downstream:
+        """Turn the connection into a pipe to ``other``; returns this end."""
+        self._tunnel = other
+        self._connections.upgraded(self)
+        buffered, self._buffer = self._buffer, b""
+        if buffered:
+            other.write(buffered)
+        return self
+
+    def end(self) -> None:
+        """Pass on, in a tunnel, that the upstream will send no more."""
+        if not self._closing and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    # --- the connection ends ---------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close, after what was written has gone out."""
+        if not self._closing:
+            self._closing = True
+            # A client that takes nothing must not keep a closed connection's bytes for ever.
+            self._wheel.watch(self, self._wheel.now() + self._limits.send_timeout)
+            self._transport.close()
+
+    def cut(self) -> None:
+        """Close at once, whatever is under way."""
+        self._transport.abort()
+
+    def _linger(self) -> None:
+        """Close our side, and read over what the client still sends, so that it gets to read the answer.
+
+        Closing a socket with unread bytes resets it, and the reset may overtake the answer.
+        """
+        self._lingering = self._lingering or LINGER_LIMIT
+        self._buffer = b""
+        if self._paused:
+            self.resume_body()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._wheel.watch(self, self._wheel.now() + self._limits.lingering_timeout)
+
+    def _read_over(self, count: int) -> None:
+        self._lingering -= count
+        if self._lingering <= 0:
+            self.close()
+
+    def eof_received(self) -> bool:
+        """Take the end of the client's bytes.
+
+        A client that has said that this is its last request may close its half and wait for the answer; any
+        other one that closes in the middle of an exchange has gone away (nginx, Envoy and Go take it so too).
+        """
+        exchange = self._exchange
+        if self._tunnel is not None:
+            self._tunnel.end()
+            return self._transport.can_write_eof()
+        if exchange is None or self._lingering:
+            return False
+        complete = self._decoder is None or self._decoder.done
+        if complete and not exchange.request.keep_alive and self._transport.can_write_eof():
+            return True
+        if not complete:
+            exchange.refusal = "client closed before its request was complete"
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # how it ended is nobody's concern
+        """End life; whoever is answering hears of it."""
+        self._closing = True
+        self.deadline = 0.0
+        owner = self._owner
+        tunnel = self._tunnel
+        self._forget()
+        self._connections.closed(self)
+        if owner is not None:
+            owner.client_gone()
+        elif tunnel is not None:
+            tunnel.end()
+
+    def deadline_passed(self) -> None:
+        """Act on a client that is too slow: with its head, its body, taking the answer, or its next request."""
+        if self._closing:
+            self._transport.abort()
+        elif self._lingering and self._exchange is None:
+            self.close()
+        elif not self._writable:
+            self._transport.abort()
+        elif self._exchange is None:
+            if self._buffer:
+                self._refuse(ProtocolError("head not complete in time", 408))
+            else:
+                self.close()
+        elif self._receiver is not None:
+            self._stop_body(self._receiver, self._exchange, ProtocolError("body not complete in time", 408))
+
+    # --- backpressure ----------------------------------------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        """Hear that the client does not take more for now."""
+        self._writable = False
+        self._wheel.watch(self, self._wheel.now() + self._limits.send_timeout)
+        if self._owner is not None:
+            self._owner.client_writable(False)
+
+    def resume_writing(self) -> None:
+        """Hear that it does again."""
+        self._writable = True
+        if not self._closing:
+            self.deadline = 0.0
+            if self._exchange is None:
+                self._wheel.watch(self, self._wheel.now() + self._limits.keepalive_timeout)
+            elif self._receiver is not None:
+                self._wheel.watch(self, self._wheel.now() + self._limits.body_timeout)
+        if self._owner is not None:
+            self._owner.client_writable(True)

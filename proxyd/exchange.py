@@ -1,0 +1,119 @@
+"""One request and its answer: the data that the phases, the forwarder and the log share.
+
+An ``Exchange`` is made when a request head is complete and recorded exactly once when its answer is over,
+whichever way that happens. It holds no I/O: who moves the bytes is ``gateway`` and ``downstream``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from proxyd.errors import GatewayError
+    from proxyd.http1.headers import Headers
+    from proxyd.http1.message import RequestHead, ResponseHead
+    from proxyd.model.entities import Consumer, Route, Service, Stored
+
+
+@dataclass(slots=True, eq=False)
+class Client:
+    """Who is at the other end of a downstream connection; one per connection.
+
+    ``peer`` is the address of the socket's other end, ``scheme`` http or https, ``port`` the listener's.
+    ``trusted`` tells whether the peer is in ``trusted_ips``, so that what it forwards is believed.
+    """
+
+    peer: str
+    peer_port: int
+    scheme: str
+    port: int
+    trusted: bool = False
+    sni: str = ""
+    tls_version: str = ""
+    forwarded: bytes = b""  # header lines for the upstream that are the same for every request
+
+
+@dataclass(slots=True, eq=False)
+class Reply:
+    """An answer that the gateway gives itself.
+
+    With ``body`` None, the message is rendered in the shape that the client accepts; otherwise ``body`` goes
+    out as it is, with the Content-Type that ``headers`` holds. ``fault`` marks what went wrong in carrying the
+    request, as against what a policy decided: the setting ``error_default_type`` is about those.
+    """
+
+    status: int
+    message: str = ""
+    body: bytes | None = None
+    headers: Headers | None = None
+    fault: bool = False
+
+
+class BodySource(Protocol):
+    """Where the rest of a request's body comes from."""
+
+    def read(self, limit: int) -> Awaitable[bytes]:
+        """Read the whole body, at most ``limit`` bytes; raises ProtocolError(413) beyond."""
+
+
+class Exchange:
+    """One request and its answer.
+
+    Times are monotonic seconds, 0.0 while the moment has not come; byte counts are of bodies. Defaults are the
+    class's, so that making one sets six attributes and not forty: no slots, for once.
+    """
+
+    # What was matched.
+    request_id = ""
+    traceparent = ""  # as it goes to the upstream
+    route: Route | None = None
+    service: Service | None = None
+    matched_prefix = ""  # what strip_path takes off
+    captures: dict[str | int, str] | None = None  # groups of the route's regular expression
+    upstream_path = ""  # path and query sent to the upstream
+    # Who asks, once a plugin has found out.
+    consumer: Consumer | None = None
+    credential: Stored | None = None
+    context: dict[str, Any] | None = None  # what plugins keep for their later phases, by plugin name
+    # The body, for plugins that ask for it.
+    body: BodySource | None = None
+    buffered: bytes | None = None  # the whole of it, once one has
+    # The upstream's side.
+    peer = ""  # address of the target tried last
+    tries = 0
+    response: ResponseHead | None = None
+    error: GatewayError | None = None
+    # What came of it.
+    refusal = ""  # why the request was not taken, for the log
+    status = 0  # as sent to the client; 499 when it went away first
+    upgraded = False
+    aborted = False  # the answer was cut short
+    bytes_received = 0
+    bytes_sent = 0
+    # When.
+    body_waited = 0.0  # seconds that phases waited for the client to send its body
+    dialled = 0.0  # waiting for a connection began; the first try, if it failed
+    connected = 0.0  # a connection to the upstream was at hand
+    sent = 0.0  # the head was handed to it
+    response_started = 0.0  # its answer's head was complete
+    response_ended = 0.0  # its answer's last byte was read
+    ended = 0.0  # the client's last byte was written
+
+    def __init__(self, request: RequestHead, client: Client, started: float) -> None:
+        self.request = request
+        self.client = client
+        self.client_ip = client.peer  # corrected by trusted proxies' headers
+        self.scheme = client.scheme  # the same
+        self.started = started  # the head was complete
+
+    def __repr__(self) -> str:
+        route = self.route.name or self.route.id if self.route else "-"
+        return f"<Exchange {self.request.method} {self.request.path} route={route} status={self.status}>"
+
+    @property
+    def headers(self) -> Headers:
+        """The request's headers: what a plugin changes here goes to the upstream."""
+        return self.request.headers

@@ -1,0 +1,271 @@
+"""A request, from its head to its answer: match, phases, and then forward or reply.
+
+This is the place to read first. ``handle`` is called by ``downstream`` with every complete request head and
+never waits; where a phase has to, the rest of the way becomes a task.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any
+
+from proxyd.exchange import Exchange, Reply
+from proxyd.gateway.reply import render
+from proxyd.http1 import encoder
+from proxyd.http1.headers import Headers
+from proxyd.http1.message import RequestHead
+from proxyd.telemetry.events import get_logger
+from proxyd.telemetry.trace import is_valid, new_request_id
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable
+
+    from proxyd.clock import Clock
+    from proxyd.errors import ProtocolError
+    from proxyd.exchange import Client
+    from proxyd.gateway.forward import Forwarder
+    from proxyd.gateway.forwarded import RealIP
+    from proxyd.gateway.marks import Marks
+    from proxyd.gateway.sink import ClientSink
+    from proxyd.gateway.snapshot import CompiledRoute, Snapshot
+    from proxyd.gateway.tasks import Tasks
+    from proxyd.telemetry.record import Telemetry
+
+log = get_logger("gateway")
+
+NONCE_SIZE = 16  # bytes of a Sec-WebSocket-Key (RFC 6455 section 4.1)
+MAX_REQUEST_ID = 128  # bytes of a request id taken over from a trusted proxy
+
+_REDIRECTS = frozenset({301, 302, 307, 308})
+
+
+class Handler:
+    """Takes every request head; one per gateway. ``snapshot`` is swapped by assignment on reload."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        clock: Clock,
+        tasks: Tasks,
+        marks: Marks,
+        real_ip: RealIP,
+        telemetry: Telemetry,
+        default_type: str,
+    ) -> None:
+        self.snapshot = snapshot
+        self.forwarder: Forwarder  # set by whoever assembles the two
+        self._now = clock.now
+        self._tasks = tasks
+        self._marks = marks
+        self._real_ip = real_ip
+        self._telemetry = telemetry
+        self._default_type = default_type
+
+    def __repr__(self) -> str:
+        return f"<Handler {self.snapshot!r}>"
+
+    # --- a request comes in ----------------------------------------------------------------------------------
+
+    def handle(self, exchange: Exchange, sink: ClientSink) -> None:
+        """Take a request whose head is complete."""
+        request = exchange.request
+        client = exchange.client
+        if client.trusted:
+            self._real_ip.correct(exchange)
+            exchange.request_id = _incoming_id(request.headers) or new_request_id()
+        else:
+            exchange.request_id = new_request_id()
+        if request.headers.raw is None and b"traceparent" in request.headers.lines:
+            _keep_trace(exchange, request.headers)
+        match = self.snapshot.router.match(
+            exchange.scheme, request.method, request.host, request.path, request.headers, client.sni
+        )
+        if match is None:
+            self.reply(exchange, None, sink, Reply(404, "no Route matched with those values"))
+            return
+        route = match.payload
+        exchange.route = route.route
+        exchange.service = route.entity
+        exchange.matched_prefix = match.prefix
+        exchange.captures = match.captures
+        if request.upgrade and (refusal := _check_upgrade(request)) is not None:
+            self.reply(exchange, route, sink, refusal)
+        elif route.https_only and exchange.scheme != "https":
+            self.reply(exchange, route, sink, _to_https(exchange, route))
+        else:
+            exchange.body = sink
+            self._run(exchange, route, sink, route.pipeline.request)
+
+    def _run(
+        self,
+        exchange: Exchange,
+        route: CompiledRoute,
+        sink: ClientSink,
+        phases: tuple[Callable[..., Any], ...],
+    ) -> None:
+        for position, phase in enumerate(phases):
+            try:
+                outcome = phase(exchange)
+            except Exception as error:  # noqa: BLE001  # whatever a plugin raises, the request is not let pass
+                self._crashed(exchange, route, sink, error)
+                return
+            if outcome is not None:
+                if isinstance(outcome, Reply):
+                    self.reply(exchange, route, sink, outcome)
+                else:
+                    waiting = Waiting(self, exchange, route)
+                    sink.attach(waiting)
+                    rest = phases[position + 1 :]
+                    waiting.task = self._tasks.spawn(self._wait(outcome, exchange, route, sink, rest))
+                return
+        self.forwarder.start(exchange, route, sink)
+
+    async def _wait(
+        self,
+        outcome: Awaitable[Reply | None],
+        exchange: Exchange,
+        route: CompiledRoute,
+        sink: ClientSink,
+        rest: tuple[Callable[..., Any], ...],
+    ) -> None:
+        try:
+            reply = await outcome
+        except Exception as error:  # noqa: BLE001  # the same
+            self._crashed(exchange, route, sink, error)
+            return
+        if reply is not None:
+            self.reply(exchange, route, sink, reply)
+        else:
+            self._run(exchange, route, sink, rest)
+
+    def _crashed(self, exchange: Exchange, route: CompiledRoute, sink: ClientSink, error: Exception) -> None:
+        log.error("plugin failed", request_id=exchange.request_id, route=route.route.name, exc_info=error)
+        self.reply(exchange, route, sink, Reply(500, fault=True))
+
+    # --- the gateway's own answers ---------------------------------------------------------------------------
+
+    def reply(self, exchange: Exchange, route: CompiledRoute | None, sink: ClientSink, reply: Reply) -> None:
+        """Answer an exchange without the upstream, and end it."""
+        request = exchange.request
+        exchange.status = status = reply.status
+        headers, body = render(reply, exchange, self._default_type)
+        if route is not None:
+            for header_phase in route.pipeline.header_filter:
+                header_phase(exchange, status, headers)
+            for body_phase in route.pipeline.body_filter:
+                body = body_phase(exchange, body, True)
+        lines = headers.encode()
+        if status in {204, 304}:
+            body = b""
+        else:
+            lines += b"Content-Length: %d\r\n" % len(body)
+        if not sink.settle_body():
+            lines += b"Connection: close\r\n"
+        elif not request.minor:
+            lines += b"Connection: keep-alive\r\n"
+        if request.method == "HEAD":
+            body = b""
+        exchange.bytes_sent = len(body)
+        marks = self._marks.own(exchange)
+        date = self._telemetry.http_date()
+        sink.write(b"%bDate: %b\r\n%b%b\r\n%b" % (encoder.status_line(status), date, lines, marks, body))
+        sink.finish()
+        self.finished(exchange, route)
+
+    def open_refusal(self, client: Client, error: ProtocolError) -> Exchange:
+        """Make the exchange of bytes that are not a request, so that their refusal is answered and logged."""
+        head = RequestHead("-", "-", "-", "", 1, "", Headers(), 0, keep_alive=False)
+        exchange = Exchange(head, client, self._now())
+        exchange.refusal = error.reason
+        return exchange
+
+    def refuse_exchange(self, exchange: Exchange, sink: ClientSink, status: int) -> None:
+        """Answer a request that is not even matched."""
+        exchange.request_id = new_request_id()
+        self.reply(exchange, None, sink, Reply(status, fault=True))
+
+    # --- the end ---------------------------------------------------------------------------------------------
+
+    def finished(self, exchange: Exchange, route: CompiledRoute | None) -> None:
+        """Record an exchange that is over; called exactly once for each."""
+        exchange.ended = self._now()
+        if route is not None:
+            for phase in route.pipeline.log:
+                phase(exchange)
+            self._telemetry.finished(exchange, route.meter)
+        else:
+            self._telemetry.finished(exchange, None)
+
+
+class Waiting:
+    """The owner of an exchange while one of its phases waits."""
+
+    __slots__ = ("_exchange", "_handler", "_route", "task")
+
+    def __init__(self, handler: Handler, exchange: Exchange, route: CompiledRoute) -> None:
+        self._handler = handler
+        self._exchange = exchange
+        self._route = route
+        self.task: asyncio.Task[None] | None = None
+
+    def client_gone(self) -> None:
+        """Stop waiting: nobody does any more."""
+        if self.task is not None and not self.task.done():
+            self.task.cancel()
+            self._exchange.status = 499
+            self._exchange.aborted = True
+            self._handler.finished(self._exchange, self._route)
+
+    def client_writable(self, writable: bool) -> None:
+        """Hear of a slow client: nothing is being written yet."""
+
+
+def _incoming_id(headers: Headers) -> str:
+    value = headers.get(b"x-kong-request-id")
+    if value is None or len(value) > MAX_REQUEST_ID:
+        return ""
+    text = value.decode("latin-1")
+    return text if text.isascii() and text.replace("-", "").replace("_", "").isalnum() else ""
+
+
+def _keep_trace(exchange: Exchange, headers: Headers) -> None:
+    """Pass a trace on as it came, and one that is malformed not at all (W3C Trace Context, section 4.3)."""
+    value = headers.get(b"traceparent") or b""
+    if is_valid(value):
+        exchange.traceparent = value.decode()
+    else:
+        headers.remove(b"traceparent")
+        headers.remove(b"tracestate")
+
+
+def _to_https(exchange: Exchange, route: CompiledRoute) -> Reply:
+    status = route.route.https_redirect_status_code
+    if status in _REDIRECTS:
+        host = exchange.request.host.rpartition(":")[0] or exchange.request.host
+        location = f"https://{host}{exchange.request.path}{exchange.request.query}"
+        return Reply(status, body=b"", headers=Headers.of([(b"Location", location.encode())]))
+    upgrade = [(b"Connection", b"Upgrade"), (b"Upgrade", b"TLS/1.2, HTTP/1.1")]
+    return Reply(426, "Please use HTTPS protocol", headers=Headers.of(upgrade))
+
+
+def _check_upgrade(request: RequestHead) -> Reply | None:
+    """Validate a WebSocket handshake (RFC 6455 section 4.2.1); other protocols are not offered."""
+    if request.upgrade != "websocket":
+        request.upgrade = ""  # RFC 9110 section 7.8: an upgrade that is not known is ignored
+        return None
+    headers = request.headers
+    if request.method != "GET":
+        return Reply(400, "A WebSocket handshake is a GET request")
+    if headers.get(b"sec-websocket-version") != b"13":
+        return Reply(
+            426,
+            "WebSocket version 13 is required",
+            headers=Headers.of([(b"Sec-WebSocket-Version", b"13")]),
+        )
+    try:
+        nonce = base64.b64decode(headers.get(b"sec-websocket-key") or b"", validate=True)
+    except binascii.Error:
+        nonce = b""
+    return None if len(nonce) == NONCE_SIZE else Reply(400, "Sec-WebSocket-Key is not 16 bytes in base64")

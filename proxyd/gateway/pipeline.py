@@ -1,0 +1,127 @@
+"""Which plugins run on a route, and in what order: the phases of a route as tuples of bound methods.
+
+Kong's rule (``kong/runloop/plugins_iterator.lua``): of each plugin, one instance runs, the most specific one,
+and configurations are never merged. Precedence, highest first: route+service+consumer, route+consumer,
+service+consumer, route+service, consumer, route, service, global. All but the consumer is known when a
+configuration is compiled; where an instance is limited to consumers, a ``Chooser`` stands in its place and
+looks at who the consumer turned out to be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from proxyd.plugin import PHASES, Plugin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from proxyd.exchange import Exchange
+
+_ORDER = (
+    ("route", "service", "consumer"),
+    ("route", "consumer"),
+    ("service", "consumer"),
+    ("route", "service"),
+    ("consumer",),
+    ("route",),
+    ("service",),
+    (),
+)
+
+
+def rank(plugin: Plugin[Any]) -> int:
+    """Return how specific an instance's scope is: 0 is the most specific."""
+    scope = plugin.scope
+    return _ORDER.index(tuple(kind for kind in ("route", "service", "consumer") if getattr(scope, kind)))
+
+
+def _defines(plugin: Plugin[Any], phase: str) -> bool:
+    return getattr(type(plugin), phase) is not getattr(Plugin, phase)
+
+
+class Chooser:
+    """The instances of one plugin on one route, of which the consumer decides."""
+
+    __slots__ = ("_by_consumer", "_default")
+
+    def __init__(self, instances: list[Plugin[Any]]) -> None:
+        ordered = sorted(instances, key=rank)
+        self._default = next((plugin for plugin in ordered if plugin.scope.consumer is None), None)
+        self._by_consumer: dict[str, Plugin[Any]] = {}
+        for position, plugin in enumerate(ordered):
+            consumer = plugin.scope.consumer
+            better = self._default is not None and ordered.index(self._default) < position
+            if consumer is not None and not better:
+                self._by_consumer.setdefault(consumer, plugin)
+
+    def choose(self, consumer_id: str | None) -> Plugin[Any] | None:
+        """Return the instance that runs for a consumer."""
+        return self._by_consumer.get(consumer_id, self._default) if consumer_id else self._default
+
+    def instances(self) -> list[Plugin[Any]]:
+        """Return every instance that may run."""
+        return [*self._by_consumer.values(), *([self._default] if self._default else [])]
+
+    def bind(self, phase: str) -> Callable[..., Any] | None:
+        """Return a method that calls the chosen instance's phase, or None where no instance defines it."""
+        methods = {
+            plugin.scope.consumer or "": getattr(plugin, phase)
+            for plugin in self.instances()
+            if _defines(plugin, phase)
+        }
+        if not methods:
+            return None
+        by_consumer = {consumer: methods.get(consumer) for consumer in self._by_consumer}
+        default = methods.get("")
+
+        def call(exchange: Exchange, *arguments: Any) -> Any:
+            consumer = exchange.consumer
+            method = default if consumer is None else by_consumer.get(consumer.id, default)
+            if method is not None:
+                return method(exchange, *arguments)
+            return arguments[0] if phase == "body_filter" else None
+
+        return call
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A route's phases, in the order in which they run; ``request`` is rewrite and then access."""
+
+    request: tuple[Callable[..., Any], ...] = ()
+    header_filter: tuple[Callable[..., Any], ...] = ()
+    body_filter: tuple[Callable[..., Any], ...] = ()
+    log: tuple[Callable[..., Any], ...] = ()
+    choosers: tuple[Chooser, ...] = ()
+
+
+def build(plugins: Iterable[Plugin[Any]], route: str | None, service: str | None) -> Pipeline:
+    """Choose among all instances those that apply to a route of a service, by id, and bind their phases."""
+    by_name: dict[str, list[Plugin[Any]]] = {}
+    for plugin in plugins:
+        scope = plugin.scope
+        if scope.route in {None, route} and scope.service in {None, service}:
+            by_name.setdefault(plugin.name, []).append(plugin)
+    if not by_name:
+        return Pipeline()
+    # Higher priority first; the name breaks ties, as in Kong.
+    ordered = sorted(by_name.values(), key=lambda instances: (-instances[0].priority, instances[0].name))
+    choosers = tuple(Chooser(instances) for instances in ordered)
+    bound = {phase: tuple(filter(None, (_bind(one, phase) for one in choosers))) for phase in PHASES}
+    return Pipeline(
+        request=bound["rewrite"] + bound["access"],
+        header_filter=bound["header_filter"],
+        body_filter=bound["body_filter"],
+        log=bound["log"],
+        choosers=choosers,
+    )
+
+
+def _bind(chooser: Chooser, phase: str) -> Callable[..., Any] | None:
+    instances = chooser.instances()
+    if len(instances) == 1 and instances[0].scope.consumer is None:
+        only = instances[0]
+        return getattr(only, phase) if _defines(only, phase) else None
+    return chooser.bind(phase)

@@ -1,0 +1,337 @@
+"""One proxied exchange on its way: both bodies, the answer's head, and who waits for whom.
+
+A ``Relay`` stands between the client's sink and the upstream's connection. It is the owner of both while the
+exchange lasts: bytes go through as they arrive, and whichever side is slow pauses the other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxyd.errors import GatewayError, Kind
+from proxyd.exchange import Reply
+from proxyd.http1 import encoder, framing
+from proxyd.http1.message import BODILESS, CHUNKED, SWITCHING
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from proxyd.errors import ProtocolError
+    from proxyd.exchange import Exchange
+    from proxyd.gateway.forward import Forwarder
+    from proxyd.gateway.sink import ClientSink
+    from proxyd.gateway.snapshot import CompiledRoute
+    from proxyd.http1.message import ResponseHead
+    from proxyd.upstream.connection import UpstreamConnection
+    from proxyd.upstream.peer import Peer
+
+REPLAY_LIMIT = 16 * 1024  # bytes of a body kept for a second try of an idempotent request
+
+CONTINUE = 100
+NO_CONTENT = 204
+
+
+class Relay:
+    """The meeting of a client and an upstream for one exchange."""
+
+    __slots__ = (
+        "_body_done",
+        "_body_started",
+        "_chunked_down",
+        "_chunked_up",
+        "_forwarder",
+        "_held",
+        "_replay",
+        "_replay_size",
+        "_responding",
+        "connection",
+        "exchange",
+        "forwarded",
+        "head",
+        "over",
+        "peer",
+        "route",
+        "sink",
+        "task",
+        "tried",
+    )
+
+    def __init__(
+        self, exchange: Exchange, route: CompiledRoute, sink: ClientSink, forwarder: Forwarder
+    ) -> None:
+        self.exchange = exchange
+        self.route = route
+        self.sink = sink
+        self.head = b""  # the request's, as sent upstream
+        self.forwarded = b""  # its last lines, which the gateway writes
+        self.tried: list[Peer] = []
+        self.peer: Peer | None = None
+        self.connection: UpstreamConnection | None = None
+        self.task: asyncio.Task[None] | None = None  # dials, while there is nothing else to do
+        self.over = False
+        self._forwarder = forwarder
+        self._chunked_up = exchange.request.framing == CHUNKED
+        self._chunked_down = False
+        self._body_started = False
+        self._body_done = exchange.request.framing == 0
+        self._held = b""  # the head, while it waits for the first piece of the body
+        self._replay: list[bytes] | None = []  # what was sent of the body, while it is small
+        self._replay_size = 0
+        self._responding = False
+
+    def __repr__(self) -> str:
+        state = "over" if self.over else "responding" if self._responding else "waiting"
+        return f"<Relay {self.exchange.request.method} {self.exchange.upstream_path} {state}>"
+
+    # --- the request goes up ---------------------------------------------------------------------------------
+
+    def begin(self, connection: UpstreamConnection) -> None:
+        """Send the request over a connection that is at hand; for a further try, all that was sent before."""
+        exchange = self.exchange
+        service = self.route.service
+        self.connection = connection
+        exchange.connected = exchange.sent = self._forwarder.now()
+        connection.start(
+            self,
+            exchange.request.method,
+            read_timeout=service.read_timeout,
+            write_timeout=service.write_timeout,
+        )
+        if exchange.buffered is not None:  # a plugin has read it all
+            self._body_done = True
+            self._replay = [exchange.buffered]
+        if self._body_done or self._body_started:
+            connection.write(b"".join((self.head, *(self._replay or ()))))
+            if self._body_done:
+                connection.request_ended()
+            else:
+                self.sink.resume_body()
+            return
+        self._body_started = True
+        self._held = self.head
+        self.sink.request_body(self)
+        if self._held:
+            held, self._held = self._held, b""
+            connection.write(held)
+
+    def may_repeat(self) -> bool:
+        """Whether what was sent so far could be sent once more."""
+        return self._replay is not None and not self._responding
+
+    def body_data(self, data: bytes) -> None:
+        """Pass a piece of the request's body on."""
+        self._send_body(framing.chunk(data) if self._chunked_up else data)
+
+    def body_end(self, trailers: bytes) -> None:
+        """Pass its end on; from here on, the answer is waited for."""
+        self._body_done = True
+        if self._chunked_up:
+            self._send_body(framing.last_chunk(trailers))
+        elif self._held:
+            self._send_body(b"")
+        if self.connection is not None:
+            self.connection.request_ended()
+
+    def body_failed(self, error: ProtocolError) -> None:
+        """Give up on a request whose body is malformed, too large or too slow."""
+        self._drop_connection()
+        if self._responding:
+            self._abort_client()
+        else:
+            self._answer(Reply(error.status, fault=True))
+
+    def _send_body(self, data: bytes) -> None:
+        if self._replay is not None:
+            self._replay.append(data)
+            self._replay_size += len(data)
+            if self._replay_size > REPLAY_LIMIT:
+                self._replay = None
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        if self.connection is not None:
+            self.connection.write(data)
+
+    def upstream_writable(self, writable: bool) -> None:
+        """Pause the client's body while the upstream is slow to take it."""
+        if writable:
+            self.sink.resume_body()
+        else:
+            self.sink.pause_body()
+
+    # --- the answer comes down -------------------------------------------------------------------------------
+
+    def response_informational(self, head: ResponseHead) -> None:
+        """Pass 102, 103 and their like on; 100 was the gateway's to send."""
+        if head.status != CONTINUE and self.exchange.request.minor:
+            line = encoder.status_line(head.status, head.reason)
+            self.sink.write_informational(b"%b%b\r\n" % (line, head.headers.encode()))
+
+    def response_head(self, head: ResponseHead, now: float) -> None:
+        """Send the answer's head on, framed anew for this client."""
+        exchange = self.exchange
+        route = self.route
+        exchange.response = head
+        exchange.response_started = now
+        exchange.status = status = head.status
+        self._responding = True
+        route.service.balancer.observe(self.peer, status, now - exchange.sent)  # type: ignore[arg-type]
+        if status == SWITCHING:
+            self._upgrade(head)
+            return
+        headers = head.headers
+        if exchange.context is not None and "balancer" in exchange.context:
+            headers.add(b"Set-Cookie", exchange.context["balancer"])
+        pipeline = route.pipeline
+        for phase in pipeline.header_filter:
+            phase(exchange, status, headers)
+        extra = b""
+        if head.framing or (pipeline.body_filter and status not in BODILESS):
+            if head.framing < 0 or pipeline.body_filter:
+                extra = self._frame(head)
+        elif status == NO_CONTENT:
+            headers.remove(b"content-length")  # RFC 9110 section 8.6
+        if not self.sink.will_keep_alive():
+            extra += b"Connection: close\r\n"
+        elif not exchange.request.minor:
+            extra += b"Connection: keep-alive\r\n"
+        self.sink.hold(
+            b"%b%b%b%b\r\n"
+            % (
+                encoder.status_line(status, head.reason),
+                headers.encode(),
+                extra,
+                self._forwarder.marks.proxied(exchange),
+            )
+        )
+        if head.framing < 0:
+            self.sink.flush()  # its body may be long in coming
+
+    def _frame(self, head: ResponseHead) -> bytes:
+        """Frame a body whose length is not known, or not known any more."""
+        request = self.exchange.request
+        if request.method == "HEAD":
+            return b""
+        head.headers.remove(b"content-length")
+        if request.minor:
+            self._chunked_down = True
+            return b"Transfer-Encoding: chunked\r\n"
+        request.keep_alive = False  # HTTP/1.0 knows no other end than the connection's
+        return b""
+
+    def response_data(self, data: bytes) -> None:
+        """Send a piece of the answer's body on."""
+        exchange = self.exchange
+        for phase in self.route.pipeline.body_filter:
+            data = phase(exchange, data, False)
+        if data:
+            exchange.bytes_sent += len(data)
+            self.sink.write(framing.chunk(data) if self._chunked_down else data)
+
+    def response_end(self, trailers: bytes, now: float) -> None:
+        """Complete the answer; the connection has gone back to its pool."""
+        exchange = self.exchange
+        exchange.response_ended = now
+        self.connection = None
+        filters = self.route.pipeline.body_filter
+        if filters and not exchange.upgraded:
+            self._flush_filters()
+        if self._chunked_down:
+            self.sink.write(framing.last_chunk(trailers if exchange.request.minor else b""))
+        self._end()
+
+    def _flush_filters(self) -> None:
+        data = b""
+        for phase in self.route.pipeline.body_filter:
+            data = phase(self.exchange, data, True)
+        if data and self.exchange.request.method != "HEAD" and self.exchange.status not in BODILESS:
+            self.exchange.bytes_sent += len(data)
+            self.sink.write(framing.chunk(data) if self._chunked_down else data)
+
+    def client_writable(self, writable: bool) -> None:
+        """Pause the upstream's answer while the client is slow to take it."""
+        if self.connection is not None:
+            if writable:
+                self.connection.resume()
+            else:
+                self.connection.pause()
+
+    # --- upgrade ---------------------------------------------------------------------------------------------
+
+    def _upgrade(self, head: ResponseHead) -> None:
+        exchange = self.exchange
+        if not exchange.request.upgrade or head.upgrade != exchange.request.upgrade:
+            self._drop_connection()
+            self._responding = False
+            self.upstream_failed(GatewayError(Kind.BAD_RESPONSE, f"switched to {head.upgrade!r} unasked"))
+            return
+        for phase in self.route.pipeline.header_filter:
+            phase(exchange, SWITCHING, head.headers)
+        exchange.upgraded = True
+        marks = self._forwarder.marks.proxied(exchange)
+        self.sink.write(
+            b"%bConnection: Upgrade\r\nUpgrade: websocket\r\n%b%b\r\n"
+            % (encoder.STATUS_LINES[SWITCHING], head.headers.encode(), marks)
+        )
+        connection = self.connection
+        if connection is not None:
+            pipe = self.sink.tunnel(connection)
+            connection.tunnel(pipe)
+
+    # --- the end, one way or another -------------------------------------------------------------------------
+
+    def upstream_failed(self, error: GatewayError) -> None:
+        """Try again where that is safe, and otherwise tell the client."""
+        connection, self.connection = self.connection, None
+        if self.over:
+            return
+        if self._responding:
+            self.exchange.error = error
+            self._forwarder.failed_midway(self, error)
+            self._abort_client()
+            return
+        self.sink.pause_body()
+        self._forwarder.retry_or_fail(self, error, reused=connection is not None and connection.reused)
+
+    def fail(self, error: GatewayError, reply: Reply) -> None:
+        """Answer with the gateway's own reply; no further try follows."""
+        self.exchange.error = error
+        self._answer(reply)
+
+    def client_gone(self) -> None:
+        """Let go of the upstream: nobody waits for the answer any more."""
+        if self.over:
+            return
+        exchange = self.exchange
+        self._drop_connection()
+        if exchange.upgraded:
+            exchange.response_ended = self._forwarder.now()
+        else:
+            exchange.status = exchange.status if self._responding else 499
+            exchange.aborted = True
+        self._record()
+
+    def _answer(self, reply: Reply) -> None:
+        self.over = True
+        self._forwarder.left(self)
+        self._forwarder.reply(self.exchange, self.route, self.sink, reply)
+
+    def _abort_client(self) -> None:
+        self.exchange.aborted = True
+        self.sink.abort()
+        self._record()
+
+    def _end(self) -> None:
+        if not self.over:
+            self.sink.finish()
+            self._record()
+
+    def _record(self) -> None:
+        self.over = True
+        self._forwarder.left(self)
+        self._forwarder.finished(self.exchange, self.route)
+
+    def _drop_connection(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.abort()

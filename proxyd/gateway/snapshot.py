@@ -1,0 +1,179 @@
+"""One compiled generation of the configuration: everything that can be decided before a request comes.
+
+A snapshot is made aside and swapped in by one assignment; exchanges keep the one that they began with.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from proxyd.exchange import Reply
+from proxyd.gateway import pipeline
+from proxyd.gateway.paths import compile_joiner
+from proxyd.gateway.router import Router
+from proxyd.plugin import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pydantic import BaseModel
+
+    from proxyd.exchange import Exchange
+    from proxyd.gateway.pipeline import Pipeline
+    from proxyd.model import entities
+    from proxyd.model.entities import Configuration
+    from proxyd.plugin import Plugin
+    from proxyd.telemetry.record import RouteMeter, Telemetry
+    from proxyd.upstream.balancer import Balancer
+    from proxyd.upstream.factory import Balancers
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledService:
+    """A service, ready to be called; times in seconds."""
+
+    service: entities.Service
+    balancer: Balancer
+    connect_timeout: float
+    read_timeout: float
+    write_timeout: float
+    retries: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRoute:
+    """A route, ready to be run. ``join(prefix, path)`` gives the upstream's path.
+
+    Of a route without a service, the last request phase answers, and ``service`` is never looked at.
+    """
+
+    route: entities.Route
+    entity: entities.Service | None
+    service: CompiledService
+    pipeline: Pipeline
+    join: Callable[[str, str], str]
+    strips: bool
+    preserve_host: bool
+    https_only: bool
+    meter: RouteMeter
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A generation. ``plugins`` are the instances that it started and will stop."""
+
+    generation: int
+    digest: str
+    router: Router[CompiledRoute]
+    routes: tuple[CompiledRoute, ...]
+    plugins: tuple[Plugin[Any], ...]
+    balancers: Balancers
+
+    def __repr__(self) -> str:
+        return f"<Snapshot {self.generation} routes={len(self.routes)} plugins={len(self.plugins)}>"
+
+    async def start(self) -> None:
+        """Begin what runs beside requests: names, probes, plugins."""
+        await self.balancers.start()
+        for plugin in self.plugins:
+            await plugin.start()
+
+    async def stop(self) -> None:
+        """End it; works after a half start."""
+        for plugin in self.plugins:
+            await plugin.stop()
+        await self.balancers.stop()
+
+
+def instantiate(
+    configuration: Configuration,
+    configs: Mapping[str, BaseModel],
+    classes: Mapping[str, type[Plugin[Any]]],
+) -> list[Plugin[Any]]:
+    """Make an instance of every enabled plugin entity; ``configs`` are their parsed settings, by id."""
+    return [
+        classes[entity.name](
+            configs[entity.id], entity.id, Scope(entity.route, entity.service, entity.consumer)
+        )
+        for entity in configuration.plugins.values()
+        if entity.enabled and entity.name in classes
+    ]
+
+
+def compile_snapshot(
+    configuration: Configuration,
+    plugins: list[Plugin[Any]],
+    balancers: Balancers,
+    telemetry: Telemetry,
+    *,
+    generation: int,
+    digest: str,
+) -> Snapshot:
+    """Compile a configuration that has been checked; nothing runs yet."""
+    services = {
+        identity: CompiledService(
+            service,
+            balancers.for_service(service),
+            service.connect_timeout / 1000,
+            service.read_timeout / 1000,
+            service.write_timeout / 1000,
+            service.retries,
+        )
+        for identity, service in configuration.services.items()
+        if service.enabled
+    }
+    shared = _PluginsByScope(plugins)
+    compiled: list[CompiledRoute] = []
+    for route in configuration.routes.values():
+        entity = configuration.services.get(route.service or "")
+        if entity is not None and not entity.enabled:
+            continue
+        compiled.append(
+            CompiledRoute(
+                route=route,
+                entity=entity,
+                service=services.get(route.service or ""),  # type: ignore[arg-type]
+                pipeline=shared.pipeline(route.id, route.service),
+                join=compile_joiner(route, entity),
+                strips=route.strip_path,
+                preserve_host=route.preserve_host,
+                https_only=not {"http", "ws", "grpc"} & set(route.protocols),
+                meter=telemetry.meter(route, entity),
+            )
+        )
+    router = Router((route.route, route) for route in compiled)
+    return Snapshot(generation, digest, router, tuple(compiled), tuple(plugins), balancers)
+
+
+def _no_service(_exchange: Exchange) -> Reply:
+    return Reply(503, "no Service found with those values")
+
+
+class _PluginsByScope:
+    """Builds pipelines; routes without plugins of their own share their service's."""
+
+    def __init__(self, plugins: list[Plugin[Any]]) -> None:
+        self._global = [one for one in plugins if one.scope.route is None and one.scope.service is None]
+        self._by_route: dict[str, list[Plugin[Any]]] = {}
+        self._by_service: dict[str, list[Plugin[Any]]] = {}
+        for plugin in plugins:
+            if plugin.scope.route is not None:
+                self._by_route.setdefault(plugin.scope.route, []).append(plugin)
+            elif plugin.scope.service is not None:
+                self._by_service.setdefault(plugin.scope.service, []).append(plugin)
+        self._shared: dict[str | None, Pipeline] = {}
+
+    def pipeline(self, route: str, service: str | None) -> Pipeline:
+        own = self._by_route.get(route, [])
+        if not own and service in self._shared:
+            return self._shared[service]
+        built = pipeline.build(
+            [*self._global, *self._by_service.get(service or "", []), *own], route, service
+        )
+        if service is None:
+            built = dataclasses.replace(built, request=(*built.request, _no_service))
+        if not own:
+            self._shared[service] = built
+        return built

@@ -1,0 +1,6 @@
+def scan_request(
+    data: bytes, line_limit: int, size_limit: int, count_limit: int
+) -> tuple[int, str, str, str, str, bytes, int, bool, bytes] | None: ...
+def scan_response(
+    data: bytes, size_limit: int, count_limit: int
+) -> tuple[int, int, bytes, int, bool, int, bytes] | None: ...

@@ -1,0 +1,146 @@
+r"""The header section of a message: raw lines, split only when somebody asks.
+
+A header section is read once, passed on mostly untouched, and asked for a handful of names. So it is kept as
+the bytes that came, and becomes ``{b"accept": b"Accept: */*\r\n"}`` with the first question: joining the
+values gives the section back, taking a field out is one ``pop``, and only the fields that are asked for are
+ever split. Repeated fields stand behind one another under one name, in their order, which RFC 9110 section
+5.3 requires to be kept and which it allows to be moved together.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# RFC 9110 section 7.6.1, and what else must not travel: these describe one hop only.
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+
+
+class Headers:
+    """A header section. Names are lower-case bytes, values are bytes without surrounding white space.
+
+    Values given to ``set`` and ``add`` must be free of CR, LF and NUL: who takes a value from elsewhere than
+    a parsed message checks it with ``is_field_value``.
+    """
+
+    __slots__ = ("_lines", "raw")
+
+    def __init__(self, lines: dict[bytes, bytes] | None = None, raw: bytes | None = None) -> None:
+        self.raw = raw  # the lines as they came, as long as nobody has looked
+        self._lines = {} if lines is None else lines
+
+    @property
+    def lines(self) -> dict[bytes, bytes]:
+        """The raw lines by lower-case name; may be changed."""
+        if self.raw is not None:
+            lines = self._lines
+            for line in self.raw.splitlines(keepends=True):
+                name = line[: line.index(b":")].lower()
+                lines[name] = lines[name] + line if name in lines else line
+            self.raw = None
+        return self._lines
+
+    @classmethod
+    def of(cls, items: Iterable[tuple[bytes, bytes]]) -> Headers:
+        """Make a section of name and value pairs, names in any case."""
+        headers = cls()
+        for name, value in items:
+            headers.add(name, value)
+        return headers
+
+    def __repr__(self) -> str:
+        return (
+            f"Headers({sorted({name.decode('latin-1') for name, _ in self.copy()})})"  # values may be secret
+        )
+
+    def __contains__(self, name: bytes) -> bool:
+        return name in self.lines
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        for name, lines in self.lines.items():
+            for value in _values(lines):
+                yield name, value
+
+    def get(self, name: bytes) -> bytes | None:
+        """Return the field's value, repeated fields joined by ``, `` (RFC 9110 section 5.2), or None."""
+        lines = self.lines.get(name)
+        if lines is None:
+            return None
+        value = lines[len(name) + 1 :].strip(b" \t\r\n")
+        return value if b"\n" not in value else b", ".join(_values(lines))
+
+    def get_all(self, name: bytes) -> list[bytes]:
+        """Return the value of each field of this name, in order."""
+        lines = self.lines.get(name)
+        return [] if lines is None else _values(lines)
+
+    def tokens(self, name: bytes) -> list[bytes]:
+        """Return the lower-case members of a comma-separated list, empty ones left out."""
+        value = self.get(name)
+        if value is None:
+            return []
+        return [token for part in value.lower().split(b",") if (token := part.strip(b" \t"))]
+
+    def set(self, name: bytes, value: bytes) -> None:
+        """Replace every field of this name, given in any case, by one."""
+        self.lines[name.lower()] = b"%b: %b\r\n" % (name, value)
+
+    def add(self, name: bytes, value: bytes) -> None:
+        """Add a field behind those of the same name."""
+        key = name.lower()
+        line = b"%b: %b\r\n" % (name, value)
+        old = self.lines.get(key)
+        self.lines[key] = line if old is None else old + line
+
+    def remove(self, name: bytes) -> None:
+        """Take every field of this name out, if there is any."""
+        self.lines.pop(name, None)
+
+    def copy(self) -> Headers:
+        """Return a section that can be changed without changing this one."""
+        return Headers(self._lines.copy(), self.raw)
+
+    def encode(self) -> bytes:
+        """Return the section's lines, without the empty line behind them."""
+        return b"".join(self._lines.values()) if self.raw is None else self.raw
+
+
+def _values(lines: bytes) -> list[bytes]:
+    return [line.partition(b":")[2].strip(b" \t\r") for line in lines.split(b"\n")[:-1]]
+
+
+def strip_hop_by_hop(headers: Headers) -> None:
+    """Take out what describes this hop, the fields that ``Connection`` names included."""
+    lines = headers.lines
+    if HOP_BY_HOP.isdisjoint(lines):
+        return
+    if b"connection" in lines:
+        for name in headers.tokens(b"connection"):
+            # RFC 9110 section 7.6.1 forbids naming fields for the recipient; framing and Host stay ours.
+            if name not in _NEVER_NAMED:
+                lines.pop(name, None)
+    for name in HOP_BY_HOP:
+        lines.pop(name, None)
+
+
+_NEVER_NAMED = frozenset({b"host", b"content-length", b"cache-control", b"authorization"})
+
+
+_NOT_IN_VALUE = re.compile(rb"[^\t\x20-\x7e\x80-\xff]")
+
+
+def is_field_value(value: bytes) -> bool:
+    """Whether a value can stand in a header line (RFC 9110 section 5.5): no CR, LF, NUL or other control."""
+    return _NOT_IN_VALUE.search(value) is None

@@ -1,0 +1,59 @@
+"""The heads of messages, as the parser makes them. Bodies are bytes and never kept here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from proxyd.http1.headers import Headers
+
+# How a body is delimited: a number of bytes (0 is none), or one of these.
+CHUNKED = -1
+UNTIL_CLOSE = -2
+
+BODILESS = frozenset({204, 304})  # final answers that never have a body (RFC 9110 section 6.4.1)
+SWITCHING = 101
+
+
+@dataclass(slots=True, eq=False)
+class RequestHead:
+    """A request line and its end-to-end header fields.
+
+    ``target`` is the request target as it came, ``path`` and ``query`` (with its ``?``, or empty) what the
+    gateway routes and forwards: the normalised form of ``target``. ``host`` is lower-case, with its port if
+    one was sent, and empty where HTTP/1.0 gave none. ``framing`` is a length in bytes or CHUNKED.
+    ``upgrade`` is the lower-case protocol asked for, empty for none; ``trailers`` tells whether the client
+    takes them. Host, Expect and what else describes this hop is in these attributes and not in ``headers``.
+    """
+
+    method: str
+    target: str
+    path: str
+    query: str
+    minor: int
+    host: str
+    headers: Headers
+    framing: int
+    keep_alive: bool
+    upgrade: str = ""
+    expect_continue: bool = False
+    trailers: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class ResponseHead:
+    """A status line and its end-to-end header fields; ``framing`` is a length in bytes, CHUNKED or UNTIL_CLOSE.
+
+    ``idle_timeout`` is how long the upstream keeps an idle connection, in seconds, -1 where it does not say;
+    ``upgrade`` the lower-case protocol that a 101 switches to.
+    """
+
+    status: int
+    reason: bytes
+    minor: int
+    headers: Headers
+    framing: int
+    keep_alive: bool
+    idle_timeout: int = -1
+    upgrade: str = ""

@@ -1,0 +1,86 @@
+"""The plugin contract: one class, one ``Config``, and those of five phases that it needs.
+
+A phase is a plain method. It may return an awaitable when it must wait; only then does the request become a
+task. In ``rewrite`` and ``access`` the first ``Reply`` ends the request; ``header_filter`` and ``log`` see
+local replies too. Higher priority runs first, in every phase, as in Kong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args
+
+from proxyd.model.base import Entity
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from proxyd.exchange import Exchange, Reply
+    from proxyd.http1.headers import Headers
+
+
+class Config(Entity):
+    """What every plugin's settings derive from: strict, frozen, a help line under each field."""
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+PHASES = ("rewrite", "access", "header_filter", "body_filter", "log")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a plugin instance is limited to, by id; all None is global."""
+
+    route: str | None = None
+    service: str | None = None
+    consumer: str | None = None
+
+    def __str__(self) -> str:
+        """Name the scope as Kong's documentation does: ``route+consumer``, ``service``, ``global``."""
+        parts = [kind for kind in ("route", "service", "consumer") if getattr(self, kind)]
+        return "+".join(parts) or "global"
+
+
+class Plugin(Generic[ConfigT]):
+    """One configured instance. A subclass names itself and defines the phases that it takes part in."""
+
+    name: ClassVar[str]
+    priority: ClassVar[int]
+    Config: ClassVar[type[Any]]  # what the class is generic in
+
+    def __init_subclass__(cls) -> None:
+        cls.Config = get_args(cls.__orig_bases__[0])[0]  # type: ignore[attr-defined]
+
+    def __init__(self, config: ConfigT, instance_id: str, scope: Scope) -> None:
+        self.config = config
+        self.instance_id = instance_id
+        self.scope = scope
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self.scope}>"
+
+    # Each phase below is called only where a subclass defines it.
+
+    def rewrite(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
+        """Change the request before anything is decided about it."""
+
+    def access(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
+        """Let the request pass (None) or answer it."""
+
+    def header_filter(self, exchange: Exchange, status: int, headers: Headers) -> None:
+        """Change the answer's headers, of the upstream's answers and of the gateway's own alike."""
+
+    def body_filter(self, exchange: Exchange, data: bytes, last: bool) -> bytes:
+        """Return what takes the place of this piece of the answer's body."""
+        del exchange, last
+        return data
+
+    def log(self, exchange: Exchange) -> None:
+        """See the finished exchange; must not wait."""
+
+    async def start(self) -> None:
+        """Begin background work; called once, before the first request."""
+
+    async def stop(self) -> None:
+        """End it; works after a half start."""

@@ -1,0 +1,18 @@
+"""The plugins that come with proxyd, in the order in which they run: higher priority first, as in Kong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from proxyd.plugins.correlation_id import CorrelationId
+from proxyd.plugins.request_termination import RequestTermination
+
+if TYPE_CHECKING:
+    from proxyd.plugin import Plugin
+
+PLUGINS: tuple[type[Plugin[Any]], ...] = (
+    CorrelationId,
+    RequestTermination,
+)
+
+BY_NAME: dict[str, type[Plugin[Any]]] = {plugin.name: plugin for plugin in PLUGINS}

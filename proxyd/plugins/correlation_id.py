@@ -1,0 +1,74 @@
+"""correlation-id: every request carries an id to the upstream, and back if asked."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from proxyd import plugin
+from proxyd.http1.headers import is_field_value
+
+if TYPE_CHECKING:
+    from proxyd.exchange import Exchange
+    from proxyd.http1.headers import Headers
+
+
+class Config(plugin.Config):
+    """Settings of correlation-id (Kong's ``kong/plugins/correlation-id/schema.lua``)."""
+
+    header_name: str = Field("Kong-Request-ID", min_length=1, pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")
+    """Header that carries the id."""
+    generator: Literal["uuid", "uuid#counter", "tracker"] = "uuid#counter"
+    """What an id is: a UUID, one UUID per process with a counter, or address, port, process, counter and time."""
+    echo_downstream: bool = False
+    """Whether the id is also set on the answer."""
+
+
+class CorrelationId(plugin.Plugin[Config]):
+    """Sets the header unless the client has."""
+
+    name = "correlation-id"
+    priority = 100_001
+
+    def __init__(self, config: Config, instance_id: str, scope: plugin.Scope) -> None:
+        super().__init__(config, instance_id, scope)
+        self._header = config.header_name.encode()
+        self._key = self._header.lower()
+        self._counter = itertools.count(1)
+        self._process = str(uuid.uuid4())
+        makers = {"uuid": self._uuid, "uuid#counter": self._counted, "tracker": self._tracker}
+        self._make = makers[config.generator]
+
+    def access(self, exchange: Exchange) -> None:
+        """Take the client's id over, or make one."""
+        given = exchange.headers.get(self._key)
+        if not given:
+            given = self._make(exchange).encode()
+            exchange.headers.set(self._header, given)
+        if self.config.echo_downstream:
+            if exchange.context is None:
+                exchange.context = {}
+            exchange.context[self.name] = given
+
+    def header_filter(self, exchange: Exchange, status: int, headers: Headers) -> None:
+        """Set the id on the answer."""
+        del status
+        if self.config.echo_downstream and exchange.context is not None:
+            given = exchange.context.get(self.name)
+            if given is not None and is_field_value(given):
+                headers.set(self._header, given)
+
+    def _uuid(self, exchange: Exchange) -> str:
+        del exchange
+        return str(uuid.uuid4())
+
+    def _counted(self, exchange: Exchange) -> str:
+        del exchange
+        return f"{self._process}#{next(self._counter)}"
+
+    def _tracker(self, exchange: Exchange) -> str:
+        client = exchange.client
+        return f"{client.peer}-{client.port}-{client.peer_port}-{next(self._counter)}-{exchange.started:.3f}"

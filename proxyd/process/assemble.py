@@ -1,0 +1,95 @@
+"""Settings and configuration to parts: the translations that a worker is put together with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxyd.downstream.protocol import Limits
+from proxyd.errors import ConfigError, Place, Problem
+from proxyd.gateway.snapshot import Snapshot, compile_snapshot, instantiate
+from proxyd.http1.parser import HeadLimits
+from proxyd.plugins import BY_NAME
+from proxyd.upstream.connector import dial
+from proxyd.upstream.dnsclient import DnsClient
+from proxyd.upstream.factory import build_balancers
+from proxyd.upstream.names import CacheTimes, Resolver
+from proxyd.upstream.pool import Pool, PoolLimits
+from proxyd.upstream.registry import Registry
+
+if TYPE_CHECKING:
+    from proxyd.clock import Clock, DeadlineWheel
+    from proxyd.model.load import Loaded
+    from proxyd.model.settings import Settings
+    from proxyd.telemetry.record import Telemetry
+    from proxyd.upstream.connector import Endpoint
+
+
+def head_limits(settings: Settings) -> HeadLimits:
+    """Return what a request's head is held to; upstreams' heads are held to the same."""
+    return HeadLimits(
+        line=settings.client_max_request_line,
+        size=settings.client_max_header_size,
+        count=settings.client_max_header_count,
+    )
+
+
+def client_limits(settings: Settings) -> Limits:
+    """Return what clients are held to."""
+    return Limits(
+        heads=head_limits(settings),
+        body_size=settings.client_max_body_size,
+        header_timeout=settings.client_header_timeout,
+        body_timeout=settings.client_body_timeout,
+        send_timeout=settings.send_timeout,
+        keepalive_timeout=settings.keepalive_timeout,
+        keepalive_requests=settings.keepalive_requests if settings.keepalive_timeout else 1,
+        lingering_timeout=settings.lingering_timeout,
+    )
+
+
+def make_registry(settings: Settings, wheel: DeadlineWheel) -> Registry:
+    """Return an empty registry of peers, whose pools follow the settings."""
+    limits = PoolLimits(
+        size=settings.upstream_keepalive_pool_size,
+        max_requests=settings.upstream_keepalive_max_requests,
+        idle_timeout=settings.upstream_keepalive_idle_timeout,
+    )
+    heads = head_limits(settings)
+
+    def make_pool(endpoint: Endpoint) -> Pool:
+        return Pool(endpoint, dial, limits, heads, wheel)
+
+    return Registry(make_pool)
+
+
+def make_resolver(settings: Settings, clock: Clock) -> Resolver:
+    """Return the resolver; raises ConfigError where a name server's address is none."""
+    try:
+        client = DnsClient(settings.dns_order, settings.dns_resolver, settings.dns_hostsfile)
+    except ValueError as error:
+        raise ConfigError([Problem(Place("dns_resolver"), "", str(error))]) from error
+    times = CacheTimes(
+        settings.dns_valid_ttl, settings.dns_stale_ttl, settings.dns_not_found_ttl, settings.dns_error_ttl
+    )
+    return Resolver(client, clock, times)
+
+
+def make_snapshot(
+    loaded: Loaded,
+    settings: Settings,
+    registry: Registry,
+    resolver: Resolver,
+    clock: Clock,
+    telemetry: Telemetry,
+    generation: int,
+) -> Snapshot:
+    """Compile a configuration; nothing of it runs yet. Raises ConfigError."""
+    configuration = loaded.configuration
+    return compile_snapshot(
+        configuration,
+        instantiate(configuration, loaded.plugin_configs, BY_NAME),
+        build_balancers(configuration, settings, registry, resolver, clock),
+        telemetry,
+        generation=generation,
+        digest=loaded.hash,
+    )

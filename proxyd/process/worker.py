@@ -1,0 +1,247 @@
+"""One process of the gateway: assembled from a configuration, started, reloaded and stopped.
+
+The order of ``start`` is the order of need: what requests stand on comes first, the listeners last. ``stop``
+goes the other way and works after a half start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from proxyd.clock import Clock, DeadlineWheel
+from proxyd.control.server import AppServer
+from proxyd.control.status import status_app
+from proxyd.downstream.listener import Connections, Listener
+from proxyd.downstream.tls import TlsFront, build_certificates
+from proxyd.errors import ConfigError
+from proxyd.gateway.forward import Forwarder
+from proxyd.gateway.forwarded import RealIP, TrustedIPs
+from proxyd.gateway.handler import Handler
+from proxyd.gateway.marks import Marks
+from proxyd.gateway.tasks import Tasks
+from proxyd.process import assemble
+from proxyd.telemetry.access_log import open_access_log
+from proxyd.telemetry.events import get_logger
+from proxyd.telemetry.lag import LoopLag
+from proxyd.telemetry.record import Telemetry
+from proxyd.telemetry.source import ConfigState, ConnectionCounts, TargetState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from proxyd.gateway.snapshot import Snapshot
+    from proxyd.model.load import Loaded
+    from proxyd.model.settings import Settings
+
+log = get_logger("worker")
+
+# Settings that running listeners, pools and logs were made with: a reload says that they wait for a restart.
+_FIXED = frozenset({"latency_budget", "log_level"})
+
+
+class Worker:
+    """A running gateway. ``load`` reads the configuration anew for a reload; it may take seconds."""
+
+    def __init__(self, loaded: Loaded, load: Callable[[], Loaded], clock: Clock | None = None) -> None:
+        self.settings: Settings = loaded.settings
+        self.addresses: list[str] = []
+        self.status_addresses: list[str] = []
+        self._loaded = loaded
+        self._load = load
+        self._clock = clock or Clock()
+        self.config = ConfigState(self._clock)
+        self._not_ready = "starting"
+        self._reloading = asyncio.Lock()
+        self._snapshot: Snapshot | None = None
+        self._servers: list[AppServer] = []
+        self._listener: Listener | None = None
+        self._front: TlsFront | None = None
+
+    def __repr__(self) -> str:
+        return f"<Worker {self._not_ready or 'ready'} {self._snapshot!r}>"
+
+    # --- start -----------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin to serve; raises ConfigError where the configuration or the machine does not allow it."""
+        settings = self.settings
+        loop = asyncio.get_running_loop()
+        clock = self._clock
+        self._wheel = DeadlineWheel(clock, loop)
+        self._tasks = Tasks(self._crashed)
+        self.telemetry = Telemetry(
+            clock, open_access_log(settings.proxy_access_log, clock, loop), settings.latency_budget
+        )
+        self._lag = LoopLag(self.telemetry.loop_lag, loop, clock.now)
+        self._lag.start()
+        self._registry = assemble.make_registry(settings, self._wheel)
+        self._resolver = assemble.make_resolver(settings, clock)
+        trusted = TrustedIPs(settings.trusted_ips)
+        self.clients = Connections(self._wheel, settings.worker_connections, trusted)
+        self._snapshot = await self._compile(self._loaded)
+        self._handler = self._make_handler(self._snapshot, trusted)
+        if any(listen.ssl for listen in settings.proxy_listen):
+            certificates = build_certificates(self._loaded.configuration, settings)
+            self._front = TlsFront(certificates, settings.ssl_protocols)
+        self._listener = Listener(self.clients, self._handler, assemble.client_limits(settings))
+        context = self._front.context if self._front is not None else None
+        await self._start_servers()
+        self.addresses = await self._listener.start(settings.proxy_listen, context)
+        self.config.loaded(self._loaded.hash)
+        self._not_ready = ""
+        log.notice("started", listen=self.addresses, status=self.status_addresses, routes=self._routes())
+
+    def _make_handler(self, snapshot: Snapshot, trusted: TrustedIPs) -> Handler:
+        settings = self.settings
+        clock = self._clock
+        marks = Marks(settings.headers, clock.now, debug=settings.allow_debug_header)
+        header = settings.real_ip_header.lower().encode()
+        real_ip = RealIP(trusted, header, recursive=settings.real_ip_recursive)
+        handler = Handler(
+            snapshot, clock, self._tasks, marks, real_ip, self.telemetry, settings.error_default_type
+        )
+        send_id = "x-kong-request-id" in settings.headers_upstream
+        handler.forwarder = Forwarder(
+            clock.now, self._tasks, marks, handler.reply, handler.finished, send_request_id=send_id
+        )
+        return handler
+
+    async def _start_servers(self) -> None:
+        for listens, setting in (
+            (self.settings.status_listen, "status_listen"),
+            (self.settings.admin_listen, "admin_listen"),
+        ):
+            if listens:
+                tls = self._front.context if self._front is not None else None
+                server = AppServer(status_app(self.telemetry, self), listens, setting, tls)
+                self._servers.append(server)
+                await server.start()
+                if setting == "status_listen":
+                    self.status_addresses = list(server.addresses)
+
+    async def _compile(self, loaded: Loaded) -> Snapshot:
+        snapshot = assemble.make_snapshot(
+            loaded,
+            self.settings,
+            self._registry,
+            self._resolver,
+            self._clock,
+            self.telemetry,
+            self.config.generation + 1,
+        )
+        for warning in snapshot.balancers.warnings:
+            log.warning(warning)
+        try:
+            await snapshot.start()
+        except BaseException:
+            await snapshot.stop()
+            raise
+        return snapshot
+
+    def _routes(self) -> int:
+        return len(self._snapshot.routes) if self._snapshot is not None else 0
+
+    def _crashed(self, error: BaseException) -> None:
+        log.crit("a task failed", exc_info=error)
+
+    # --- reload ----------------------------------------------------------------------------------------------
+
+    async def reload(self) -> bool:
+        """Take the file's present content over, or keep what runs where it is refused; true for the former."""
+        async with self._reloading:
+            try:
+                loaded = await asyncio.to_thread(self._load)
+                certificates = (
+                    build_certificates(loaded.configuration, self.settings) if self._front else None
+                )
+                snapshot = await self._compile(loaded)
+            except ConfigError as error:
+                self.config.refused(error.problems)
+                log.error(  # noqa: TRY400  # the problems say it all
+                    "reload refused", problems=[str(problem) for problem in error.problems]
+                )
+                return False
+            for warning in loaded.warnings:
+                log.warning("configuration", problem=str(warning))
+            before, self._snapshot = self._snapshot, snapshot
+            self._handler.snapshot = snapshot
+            if self._front is not None and certificates is not None:
+                self._front.certificates = certificates
+            self.config.loaded(loaded.hash)
+            self.telemetry.meters.retain(route.meter for route in snapshot.routes)
+            self._tell_fixed(loaded.settings)
+            if before is not None:
+                await before.stop()
+            log.notice("reloaded", generation=snapshot.generation, routes=len(snapshot.routes))
+            return True
+
+    def _tell_fixed(self, settings: Settings) -> None:
+        changed = [
+            name
+            for name in type(settings).model_fields
+            if getattr(settings, name) != getattr(self.settings, name) and name != "declarative_config"
+        ]
+        if changed:
+            log.warning("settings that take effect with a restart have changed", settings=changed)
+
+    def reopen_logs(self) -> None:
+        """Go on in new log files, after rotation."""
+        self.telemetry.reopen()
+
+    # --- stop ------------------------------------------------------------------------------------------------
+
+    async def stop(self, *, drain: float | None = None) -> None:
+        """Stop accepting, let requests finish for ``drain`` seconds, and end; works after a half start."""
+        self._not_ready = "draining"
+        limit = self.settings.shutdown_timeout if drain is None else drain
+        if self._listener is not None:
+            self._listener.close()
+            if not await self.clients.drain(limit):
+                log.warning("requests were cut", connections=len(self.clients), after_seconds=limit)
+                await self.clients.abort()
+        while self._servers:
+            await self._servers.pop().stop()
+        if self._snapshot is not None:
+            snapshot, self._snapshot = self._snapshot, None
+            await snapshot.stop()
+        if hasattr(self, "_tasks"):
+            await self._tasks.stop()
+            self._lag.stop()
+            self._wheel.close()
+            self.telemetry.close()
+        log.notice("stopped")
+
+    def cut(self) -> None:
+        """Do not wait for requests any longer."""
+        if self._listener is not None:
+            for connection in self.clients:
+                connection.cut()
+
+    # --- what status and metrics ask -------------------------------------------------------------------------
+
+    def connections(self) -> ConnectionCounts:
+        """Count client connections."""
+        clients = self.clients
+        return ConnectionCounts(
+            clients.accepted, clients.refused, len(clients), len(clients) - clients.idle, clients.tunnels
+        )
+
+    def targets(self) -> Iterable[TargetState]:
+        """List every address that requests can be sent to, with its load."""
+        load: dict[tuple[str, str, str], tuple[int, int]] = {}
+        for peer in self._registry.peers:
+            key = (peer.key.group, peer.label, peer.key.endpoint.host)
+            in_flight, open_now = load.get(key, (0, 0))
+            load[key] = (in_flight + peer.inflight, open_now + peer.pool.open)
+        if self._snapshot is not None:
+            for row in self._snapshot.balancers.states():
+                figures = load.pop((row.upstream, row.target, row.address), (0, 0))
+                yield TargetState(row.upstream, row.target, row.address, row.state.value, *figures)
+        for (group, target, address), figures in load.items():
+            if not group:
+                yield TargetState(group, target, address, "HEALTHCHECKS_OFF", *figures)
+
+    def not_ready(self) -> str:
+        """Say why no traffic should come here now, or nothing where it may."""
+        return self._not_ready

@@ -1,0 +1,1 @@
+"""Backends: names, addresses, connections, pools, balancing, health."""

@@ -1,0 +1,335 @@
+"""One connection to an upstream: the HTTP/1.1 client side.
+
+It carries one exchange at a time for its *owner*, the relay, which hears of heads, bytes and the end. What
+the upstream sends beyond an answer's end, or while nobody has asked, is never given to anyone: the
+connection is closed instead of pooled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol, cast
+
+from proxyd.errors import GatewayError, Kind, ProtocolError
+from proxyd.http1 import framing
+from proxyd.http1.message import SWITCHING
+from proxyd.http1.parser import HeadLimits, parse_response
+
+if TYPE_CHECKING:
+    from proxyd.clock import DeadlineWheel
+    from proxyd.http1.framing import Decoder
+    from proxyd.http1.message import ResponseHead
+    from proxyd.upstream.pool import Pool
+
+FINAL = 200  # the lowest status of a final answer
+KEEP_ALIVE_MARGIN = 1.0  # seconds before the announced end of a Keep-Alive: timeout
+
+
+class Owner(Protocol):
+    """Whose exchange a connection carries."""
+
+    def response_informational(self, head: ResponseHead) -> None:
+        """Pass a 1xx head on, other than 101."""
+
+    def response_head(self, head: ResponseHead, now: float) -> None:
+        """Take the final head; for 101, both sides turn into a tunnel."""
+
+    def response_data(self, data: bytes) -> None:
+        """Take a piece of the body."""
+
+    def response_end(self, trailers: bytes, now: float) -> None:
+        """Take the end; the connection is not the owner's any more."""
+
+    def upstream_failed(self, error: GatewayError) -> None:
+        """Take the failure; the connection is gone."""
+
+    def upstream_writable(self, writable: bool) -> None:
+        """Hear whether the upstream takes more of the request."""
+
+
+class Tunnel(Protocol):
+    """Where the bytes of an upgraded connection go."""
+
+    def write(self, data: bytes) -> None:
+        """Pass bytes on."""
+
+    def end(self) -> None:
+        """Pass the end of the stream on."""
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """The client side of one connection to a peer."""
+
+    __slots__ = (
+        "_buffer",
+        "_closing",
+        "_decoder",
+        "_heads",
+        "_idle_timeout",
+        "_keep_alive",
+        "_method",
+        "_read_timeout",
+        "_request_ended",
+        "_transport",
+        "_tunnel",
+        "_wheel",
+        "_writable",
+        "_write_timeout",
+        "deadline",
+        "idle_since",
+        "owner",
+        "pool",
+        "requests",
+        "slot",
+    )
+
+    def __init__(self, pool: Pool, heads: HeadLimits, wheel: DeadlineWheel) -> None:
+        self.pool = pool
+        self.owner: Owner | None = None
+        self.requests = 0
+        self.idle_since = 0.0
+        self.deadline = 0.0
+        self.slot = 0
+        self._heads = heads
+        self._wheel = wheel
+        self._transport: asyncio.Transport | None = None
+        self._idle_timeout = pool.limits.idle_timeout
+        self._closing = False
+        self._writable = True
+        self._buffer = b""
+        self._decoder: Decoder | None = None
+        self._tunnel: Tunnel | None = None
+        self._method = "GET"
+        self._keep_alive = False
+        self._request_ended = True
+        self._read_timeout = 60.0
+        self._write_timeout = 60.0
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closing else "idle" if self.owner is None else "answering"
+        if self.owner is not None and self._decoder is None:
+            state = "tunnel" if self._tunnel else "waiting"
+        return f"<UpstreamConnection {state} requests={self.requests}>"
+
+    # --- sending a request -----------------------------------------------------------------------------------
+
+    @property
+    def reused(self) -> bool:
+        """Whether an earlier request went over this connection."""
+        return self.requests > 1
+
+    def start(self, owner: Owner, method: str, *, read_timeout: float, write_timeout: float) -> None:
+        """Begin an exchange; times in seconds between two successful reads or writes."""
+        self.owner = owner
+        self.requests += 1
+        self._method = method
+        self._request_ended = False
+        self.deadline = 0.0  # until the request is out, its sender's deadlines count
+        self._read_timeout = read_timeout
+        self._write_timeout = write_timeout
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the request, or of the tunnel."""
+        if not self._closing:
+            self._transport.write(data)  # type: ignore[union-attr]
+
+    def request_ended(self) -> None:
+        """Hear that the request is complete: from here on, the answer is waited for."""
+        self._request_ended = True
+        self._wheel.watch(self, self._wheel.now() + self._read_timeout)
+
+    def pause(self) -> None:
+        """Stop reading the answer: the client is slow."""
+        if not self._closing:
+            self._transport.pause_reading()  # type: ignore[union-attr]
+            self.deadline = 0.0
+
+    def resume(self) -> None:
+        """Read on."""
+        if not self._closing:
+            self._transport.resume_reading()  # type: ignore[union-attr]
+            self._wheel.watch(self, self._wheel.now() + self._read_timeout)
+
+    def tunnel(self, other: Tunnel) -> None:
+        """Turn into a pipe to the client, with the read timeout as its idle timeout."""
+        self._tunnel = other
+        self._request_ended = True
+        self._wheel.watch(self, self._wheel.now() + self._read_timeout)
+        if self._buffer:
+            buffered, self._buffer = self._buffer, b""
+            other.write(buffered)
+
+    def end(self) -> None:
+        """Pass on, in a tunnel, that the client will send no more."""
+        if not self._closing and self._transport is not None and self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self.close()
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor."""
+        return cast("int", self._transport.get_extra_info("socket").fileno())  # type: ignore[union-attr]
+
+    def abort(self) -> None:
+        """Give the exchange up: what was under way is of no use to anyone."""
+        self.owner = None
+        self._tunnel = None
+        if not self._closing:
+            self._closing = True
+            self.deadline = 0.0
+            self._transport.abort()  # type: ignore[union-attr]
+
+    def close(self) -> None:
+        """Close, after what was written has gone out."""
+        if not self._closing:
+            self._closing = True
+            self.deadline = 0.0
+            self._transport.close()  # type: ignore[union-attr]
+
+    # --- receiving the answer --------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin life; the pool counts it."""
+        self._transport = cast("asyncio.Transport", transport)
+        self.pool.open += 1
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of the answer, or of the tunnel."""
+        if self._tunnel is not None:
+            self.deadline = self._wheel.now() + self._read_timeout
+            self._tunnel.write(data)
+            return
+        if self.owner is None:  # nobody asked: an answer to nothing must not meet the next request
+            self.pool.forget(self)
+            self.close()
+            return
+        try:
+            self._receive(data)
+        except ProtocolError as error:
+            self._fail(GatewayError(Kind.BAD_RESPONSE, error.reason))
+
+    def _receive(self, data: bytes) -> None:
+        now = self._wheel.now()
+        while self._decoder is None:
+            if self._buffer:
+                data = self._buffer + data
+                self._buffer = b""
+            parsed = parse_response(data, self._method, self._heads)
+            if parsed is None:
+                self._buffer = data
+                self.deadline = now + self._read_timeout
+                return
+            head, size = parsed
+            data = data[size:]
+            owner = self.owner
+            if owner is None:
+                return
+            if head.status < FINAL:
+                if head.status == SWITCHING:
+                    self._buffer = data
+                    owner.response_head(head, now)
+                    return
+                owner.response_informational(head)
+                continue
+            self._keep_alive = head.keep_alive
+            if head.idle_timeout >= 0:
+                # An upstream that says how long it keeps an idle connection (Node: 5 s) is believed, with a
+                # margin, so that a request never meets the close under way.
+                announced = max(head.idle_timeout - KEEP_ALIVE_MARGIN, 0.5)
+                limit = self.pool.limits.idle_timeout
+                self._idle_timeout = min(announced, limit) if limit else announced
+            self._decoder = framing.decoder(head.framing)
+            owner.response_head(head, now)
+        self._body(data, now)
+
+    def _body(self, data: bytes, now: float) -> None:
+        decoder = self._decoder
+        if self.owner is None or decoder is None:  # the owner gave up on seeing the head
+            return
+        payload, rest = decoder.feed(data) if data else (b"", b"")
+        if payload:
+            self.owner.response_data(payload)
+        if decoder.done:
+            self._finish(decoder, now, clean=not rest)
+        else:
+            self.deadline = now + self._read_timeout
+
+    def _finish(self, decoder: Decoder, now: float, *, clean: bool) -> None:
+        owner = self.owner
+        self.owner = None
+        self._decoder = None
+        if owner is None:
+            return
+        if clean and self._keep_alive and self._request_ended and not self._closing:
+            self.idle_since = now
+            if self._idle_timeout:
+                self._wheel.watch(self, now + self._idle_timeout)
+            else:
+                self.deadline = 0.0
+            self.pool.release(self)
+        else:
+            self.close()
+        owner.response_end(decoder.trailers, now)
+
+    # --- the other side goes away, or is too slow ------------------------------------------------------------
+
+    def eof_received(self) -> bool:
+        """Take the end of the upstream's bytes; a tunnel's other direction stays open."""
+        if self._tunnel is not None:
+            self._tunnel.end()
+            return True
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End life: complete a body that ends with the connection, or tell the owner what is missing."""
+        self._closing = True
+        self.deadline = 0.0
+        self.pool.open -= 1
+        if self.owner is None:
+            self.pool.forget(self)
+        elif self._tunnel is not None:
+            self.owner.response_end(b"", self._wheel.now())
+        elif exc is None and self._decoder is not None and self._decoder.finish():
+            self._finish(self._decoder, self._wheel.now(), clean=False)
+        elif self._decoder is not None or self._buffer:
+            self._fail(GatewayError(Kind.BAD_RESPONSE, f"answer cut short{f': {exc}' if exc else ''}"))
+        else:
+            self._fail(GatewayError(Kind.RESET, str(exc) if exc else "closed without an answer"))
+        self.owner = None
+        self._tunnel = None
+
+    def deadline_passed(self) -> None:
+        """Act on silence: the upstream's in an exchange, or everybody's on an idle connection."""
+        if self.owner is None:
+            self.pool.forget(self)
+            self.close()
+        elif self._tunnel is not None:
+            self.close()
+        elif not self._writable:
+            self._fail(GatewayError(Kind.WRITE_TIMEOUT, f"no byte taken for {self._write_timeout:g} s"))
+        else:
+            self._fail(GatewayError(Kind.READ_TIMEOUT, f"no byte for {self._read_timeout:g} s"))
+
+    def _fail(self, error: GatewayError) -> None:
+        owner = self.owner
+        self.abort()
+        if owner is not None:
+            owner.upstream_failed(error)
+
+    # --- backpressure ----------------------------------------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        """Hear that the upstream does not take more for now."""
+        self._writable = False
+        self._wheel.watch(self, self._wheel.now() + self._write_timeout)
+        if self.owner is not None:
+            self.owner.upstream_writable(False)
+
+    def resume_writing(self) -> None:
+        """Hear that it does again."""
+        self._writable = True
+        self.deadline = 0.0
+        if self._request_ended:
+            self._wheel.watch(self, self._wheel.now() + self._read_timeout)
+        if self.owner is not None:
+            self.owner.upstream_writable(True)
