@@ -21,7 +21,8 @@ LAYERS = (
     {"downstream"},
     {"apps", "control"},
     {"process"},
-    {"cli", "__main__"},
+    {"cli"},
+    {"__main__"},
 )
 RANK = {package: rank for rank, packages in enumerate(LAYERS) for package in packages}
 
