@@ -69,19 +69,11 @@ def _perf(directory: Path, seconds: float, out: Path) -> int:
         return ["perf", "record", "-q", "-g", "-o", str(target), "-p", str(pid), "--", "sleep", duration]
 
     _under_load(directory, seconds, list, record)
-    argv = [
-        "perf",
-        "report",
-        "-i",
-        str(target),
-        "--stdio",
-        "--no-children",
-        "-g",
-        "none",
-        "--percent-limit",
-        "0.5",
-    ]
-    return subprocess.run(argv, check=False).returncode
+    shown = f"perf report -i {target} --stdio --no-children -g none --percent-limit 0.5 --sort".split()
+    for order in ("dso", "dso,symbol"):
+        print(f"\nby {order}", flush=True)
+        subprocess.run([*shown, order], check=False)
+    return 0
 
 
 def _py_spy(directory: Path, seconds: float, out: Path) -> int:

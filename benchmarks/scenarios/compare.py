@@ -75,8 +75,8 @@ def compare(bench: Bench, name: str, title: str, script: Path, check_path: str) 
     )
 
 
-def _median_share(taken: list[Sample]) -> float:
-    return statistics.median(sample.proxy_share for sample in taken)
+def _median_taken(taken: list[Sample]) -> float:
+    return statistics.median(sample.proxy_share + sample.others_share + sample.stolen for sample in taken)
 
 
 def _one(bench: Bench, peer: Peer, origin: Server, probe: Probe) -> Sample:
@@ -124,10 +124,10 @@ def notes(samples: dict[str, list[Sample]], failures: dict[str, str]) -> list[st
     for peer, taken in samples.items():
         if peer not in failures and any(sample.errors for sample in taken):
             lines.append(f"{peer}: invalid: errors {[sample.errors for sample in taken if sample.errors]}")
-    limited = [peer for peer, taken in samples.items() if taken and _median_share(taken) < SATURATED]
+    limited = [peer for peer, taken in samples.items() if taken and _median_taken(taken) < SATURATED]
     if limited:
         lines.append(
-            f"{', '.join(limited)}: did not fill the core, so the load side limits requests/s and sets the latencies; "
+            f"{', '.join(limited)}: the core had time left, so the load side limits requests/s and sets the latencies; "
             "CPU per request is the proxy's own"
         )
     every = [sample for taken in samples.values() for sample in taken]

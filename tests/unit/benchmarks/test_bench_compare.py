@@ -58,9 +58,15 @@ def test_a_proxy_that_failed_is_shown_with_the_reason():
 
 def test_a_core_that_was_not_full_or_not_alone_is_mentioned():
     """A reader learns what limited the figure."""
-    text = notes({"nginx": [sample("nginx", 1, 1, proxy_share=0.8, others_share=0.1, stolen=0.05)]}, {})
+    text = notes({"nginx": [sample("nginx", 1, 1, proxy_share=0.7, others_share=0.1, stolen=0.05)]}, {})
     assert [line.split(" took ")[0] for line in text[1:]] == ["other processes", "the hypervisor"]
-    assert text[0].startswith("nginx: did not fill the core")
+    assert text[0].startswith("nginx: the core had time left")
+
+
+def test_a_core_that_others_filled_is_not_blamed_on_the_load_side():
+    """What a neighbour took is said once, as what it is."""
+    text = notes({"nginx": [sample("nginx", 1, 1, proxy_share=0.5, others_share=0.49)]}, {})
+    assert text == ["other processes took up to 49% of the proxy's core in a round"]
 
 
 def test_the_large_file_has_as_many_entities_as_its_title_says():
