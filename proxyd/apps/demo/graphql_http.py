@@ -39,7 +39,7 @@ async def post(request: web.Request) -> web.Response:
 
 async def get(request: web.Request) -> web.WebSocketResponse:
     """Open a WebSocket for subscriptions."""
-    if not web.WebSocketResponse().can_prepare(request).ok:
+    if not graphql_ws.new_socket().can_prepare(request).ok:
         raise web.HTTPMethodNotAllowed("GET", ["POST"])
     return await graphql_ws.serve(request)
 

@@ -29,9 +29,14 @@ class Violation(Exception):  # noqa: N818 -- the client is at fault, nothing bro
         self.code = code
 
 
+def new_socket() -> web.WebSocketResponse:
+    """Return the server's side of a handshake that offers the subprotocol."""
+    return web.WebSocketResponse(protocols=(SUBPROTOCOL,))
+
+
 async def serve(request: web.Request) -> web.WebSocketResponse:
     """Carry one connection from its handshake to its end."""
-    socket = web.WebSocketResponse(protocols=(SUBPROTOCOL,))
+    socket = new_socket()
     await socket.prepare(request)
     request.app[OPEN].add(socket)
     try:
