@@ -79,11 +79,9 @@ class Connections:
                 return True
         return False
 
-    def ended(self, connection: Downstream) -> None:
-        """Hear that a connection has answered while the process is draining, or that its tunnel is over."""
+    def downgraded(self, connection: Downstream) -> None:
+        """Hear that its tunnel is over."""
         self._upgraded.discard(connection)
-        if self.draining:
-            connection.close()
 
     def upgraded(self, connection: Downstream) -> None:
         """Hear that it has become a tunnel."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from proxyd.gateway.handler import Handler
     from proxyd.gateway.sink import BodyReceiver, ClientOwner, Pipe
     from proxyd.http1.framing import Decoder
+    from proxyd.http1.message import RequestHead
 
 HIGH_WATER = 64 * 1024  # bytes kept of what the client sends ahead
 LINGER_LIMIT = 256 * 1024  # bytes of a body read over before a connection is closed under it
@@ -55,6 +56,8 @@ class Downstream(asyncio.Protocol):
         "_decoder",
         "_exchange",
         "_handler",
+        "_head_begun",
+        "_heads",
         "_held",
         "_keep_alive",
         "_limits",
@@ -81,6 +84,8 @@ class Downstream(asyncio.Protocol):
         self._connections = connections
         self._handler = handler
         self._limits = limits
+        self._heads = limits.heads
+        self._head_begun = False  # bytes of the next head have come, and its time runs
         self._wheel = connections.wheel
         self._transport: asyncio.Transport
         self._buffer = b""  # received, and not yet looked at
@@ -149,41 +154,42 @@ class Downstream(asyncio.Protocol):
         self._pumping = True
         try:
             while self._exchange is None and self._buffer and not self._closing and not self._lingering:
-                if not self._next():
+                parsed = parse_request(self._buffer, self._heads)
+                if parsed is None:
+                    self._incomplete()
                     break
+                self._begin(*parsed)
+        except ProtocolError as error:
+            self._refuse(error)
         finally:
             self._pumping = False
 
-    def _next(self) -> bool:
-        """Begin the exchange whose head leads the buffer; false when it is not complete."""
+    def _incomplete(self) -> None:
+        if self._buffer.startswith(b"\r\n"):  # RFC 9112 section 2.2: an empty line before a request is read over
+            self._buffer = self._buffer[2:]
+            self._pumping = False
+            self._pump()
+        elif self.requests and not self._head_begun:
+            self._head_begun = True
+            self._wheel.watch(self, self._wheel.now() + self._limits.header_timeout)
+
+    def _begin(self, request: RequestHead, size: int) -> None:
+        """Begin the exchange of the request whose head leads the buffer."""
         buffer = self._buffer
-        if buffer[:2] == b"\r\n":  # RFC 9112 section 2.2: an empty line before a request is read over
-            self._buffer = buffer = buffer[2:]
-        try:
-            parsed = parse_request(buffer, self._limits.heads)
-        except ProtocolError as error:
-            self._refuse(error)
-            return False
-        if parsed is None:
-            if self.requests and buffer:
-                self._wheel.watch(self, self._wheel.now() + self._limits.header_timeout)
-            return False
-        request, size = parsed
         self._buffer = buffer[size:] if size < len(buffer) else b""
+        self._head_begun = False
         self.deadline = 0.0
         self.requests += 1
         limits = self._limits
-        framed = request.framing
-        self._decoder = framing.decoder(framed) if framed else None
-        limit = limits.keepalive_requests
-        self._keep_alive = not (limit and self.requests >= limit)
+        length = request.framing
+        self._decoder = framing.decoder(length) if length else None
+        self._keep_alive = request.keep_alive and not 0 < limits.keepalive_requests <= self.requests
         self._exchange = exchange = Exchange(request, self.client, self._wheel.now())
-        if framed > limits.body_size > 0:
+        if length > limits.body_size > 0:
             exchange.refusal = "Content-Length over client_max_body_size"
             self._handler.refuse_exchange(exchange, self, 413)
         else:
             self._handler.handle(exchange, self)
-        return True
 
     def _refuse(self, error: ProtocolError) -> None:
         self._buffer = b""
@@ -290,9 +296,8 @@ class Downstream(asyncio.Protocol):
 
     def will_keep_alive(self) -> bool:
         """Whether another request may follow; decided for good with the first call."""
-        exchange = self._exchange
-        if self._keep_alive and exchange is not None:
-            self._keep_alive = exchange.request.keep_alive and not self._connections.draining
+        if self._connections.draining or self._exchange is None or not self._exchange.request.keep_alive:
+            self._keep_alive = False
         return self._keep_alive
 
     def hold(self, head: bytes) -> None:
@@ -320,29 +325,32 @@ class Downstream(asyncio.Protocol):
             self._transport.write(head)
 
     def finish(self) -> None:
-        """End the exchange: its answer is complete."""
-        if self._held:
-            self.write(b"")
+        """End the exchange: its answer is complete, and recorded."""
+        exchange = self._exchange
+        if exchange is None:
+            return
         whole = self._decoder is None or self._decoder.done
         self._exchange = None
         self._owner = None
         self._receiver = None
         self._decoder = None
-        if self._tunnel is not None or self._connections.draining:
-            self._connections.ended(self)
         if self._tunnel is not None or self._closing:
-            self._tunnel = None
-            self.close()
+            self._end_tunnel()
         elif not whole or self._lingering or (self._buffer and not self._keep_alive):
             self._linger()
-        elif not self._keep_alive:
+        elif not self._keep_alive or self._connections.draining:
             self.close()
         else:
-            self._wheel.watch(self, self._wheel.now() + self._limits.keepalive_timeout)
+            self._wheel.watch(self, exchange.ended + self._limits.keepalive_timeout)
             if self._paused:
                 self.resume_body()
             if self._buffer:
                 self._pump()
+
+    def _end_tunnel(self) -> None:
+        self._connections.downgraded(self)
+        self._tunnel = None
+        self.close()
 
     def abort(self) -> None:
         """End the exchange and the connection: its answer cannot be completed."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from proxyd.gateway.sink import ClientSink
     from proxyd.gateway.snapshot import CompiledRoute
     from proxyd.gateway.tasks import Tasks
+    from proxyd.upstream.peer import Peer
 
 # RFC 9110 section 9.2.2
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
@@ -49,8 +50,7 @@ class Forwarder:
         self.reply = reply
         self.finished = finished
         self._tasks = tasks
-        self._format = b"%bX-Forwarded-Host: %b\r\nX-Forwarded-Path: %b\r\n"
-        self._format += b"X-Kong-Request-Id: %b\r\n" if send_request_id else b"%.0b"
+        self._send_request_id = send_request_id
 
     # --- the way up ------------------------------------------------------------------------------------------
 
@@ -58,40 +58,55 @@ class Forwarder:
         """Carry an exchange that every phase has let pass."""
         relay = Relay(exchange, route, sink, self)
         sink.attach(relay)
-        self._prepare(relay)
+        request = exchange.request
+        path = route.join(exchange.matched_prefix, request.path)
+        exchange.upstream_path = path + request.query if request.query else path
+        relay.own_lines = self._own_lines(exchange, route)
         if not route.service.balancer.resolved:
             exchange.dialled = self.now()
             relay.task = self._tasks.spawn(self._dial(relay))
             return
         try:
-            self._choose(relay)
+            peer = self._choose(relay)
         except GatewayError as error:
             relay.fail(error, Reply(error.status, message_for(error), fault=True))
             return
-        connection = relay.peer.pool.acquire(repeatable=exchange.request.method in IDEMPOTENT)  # type: ignore[union-attr]
+        connection = peer.pool.acquire(request.method in IDEMPOTENT)
         if connection is not None:
             relay.begin(connection)
         else:
-            exchange.dialled = exchange.dialled or self.now()
+            exchange.dialled = self.now()
             relay.task = self._tasks.spawn(self._dial(relay))
 
-    def _choose(self, relay: Relay) -> None:
+    def _own_lines(self, exchange: Exchange, route: CompiledRoute) -> bytes:
+        """Return the lines that the gateway adds to a request's head, and the end of the head."""
+        request = exchange.request
+        host = request.host
+        if ":" in host:
+            host = without_port(host)
+        lines = f"X-Forwarded-Host: {host}\r\nX-Forwarded-Path: {request.path}\r\n"
+        if self._send_request_id:
+            lines += f"X-Kong-Request-Id: {exchange.request_id}\r\n"
+        if route.strips and len(exchange.matched_prefix) > 1:
+            lines += f"X-Forwarded-Prefix: {exchange.matched_prefix}\r\n"
+        if request.headers.raw is not None and exchange.buffered is None:
+            return b"%b%b\r\n" % (exchange.client.forwarded, lines.encode())  # a plain head: this is all
+        return _unusual_lines(exchange, exchange.client.forwarded + lines.encode()) + b"\r\n"
+
+    def _choose(self, relay: Relay) -> Peer:
         """Pick a target and write the head for it; raises GatewayError."""
         exchange = relay.exchange
-        relay.peer = peer = relay.route.service.balancer.pick(exchange, relay.tried)
+        route = relay.route
+        relay.peer = peer = route.service.balancer.pick(exchange, relay.tried)
         exchange.tries += 1
         exchange.peer = peer.label
         request = exchange.request
         host = peer.host_line
-        if relay.route.preserve_host and request.host:
+        if route.preserve_host and request.host:
             host = b"Host: %b\r\n" % request.host.encode()
-        relay.head = b"%b %b HTTP/1.1\r\n%b%b%b\r\n" % (
-            request.method.encode(),
-            exchange.upstream_path.encode(),
-            host,
-            request.headers.encode(),
-            relay.forwarded,
-        )
+        line = f"{request.method} {exchange.upstream_path} HTTP/1.1\r\n".encode()
+        relay.head = b"".join((line, host, request.headers.encode(), relay.own_lines))
+        return peer
 
     async def _dial(self, relay: Relay) -> None:
         """Resolve, choose and connect, until a connection is at hand or no try is left."""
@@ -155,44 +170,20 @@ class Forwarder:
             relay.task.cancel()
             relay.task = None
 
-    # --- the request's head ----------------------------------------------------------------------------------
 
-    def _prepare(self, relay: Relay) -> None:
-        """Decide what goes upstream but for the Host, which is the chosen target's."""
-        exchange = relay.exchange
-        route = relay.route
-        request = exchange.request
-        path = route.join(exchange.matched_prefix, request.path)
-        exchange.upstream_path = path + request.query if request.query else path
-        host = request.host
-        written = rewrite_forwarded(exchange)
-        relay.forwarded = self._format % (
-            exchange.client.forwarded,
-            (without_port(host) if ":" in host else host).encode(),
-            request.path.encode(),
-            exchange.request_id.encode(),
-        )
-        if written is not None:
-            relay.forwarded = _merge(relay.forwarded, written)
-        if route.strips and len(exchange.matched_prefix) > 1:
-            relay.forwarded += _prefix(exchange.matched_prefix, written)
-        if request.trailers:
-            relay.forwarded += b"Connection: TE\r\nTE: trailers\r\n"
-        if request.framing == CHUNKED and exchange.buffered is None:
-            relay.forwarded += b"Transfer-Encoding: chunked\r\n"
-        elif exchange.buffered is not None:
-            request.headers.set(b"Content-Length", b"%d" % len(exchange.buffered))
-        if request.upgrade:
-            relay.forwarded += b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
-
-
-def _merge(forwarded: bytes, written: dict[bytes, bytes]) -> bytes:
-    """Put lines that others wrote, where they are believed, in the place of ours of the same name."""
-    lines = {line.partition(b":")[0].lower(): line for line in forwarded.splitlines(keepends=True)}
-    return b"".join((lines | written).values())
-
-
-def _prefix(prefix: str, written: dict[bytes, bytes] | None) -> bytes:
-    if written is not None and b"x-forwarded-prefix" in written:
-        return b""
-    return b"X-Forwarded-Prefix: %b\r\n" % prefix.encode()
+def _unusual_lines(exchange: Exchange, lines: bytes) -> bytes:
+    """Add what requests need that are not plain: other proxies' fields, trailers, a body without a length."""
+    request = exchange.request
+    written = rewrite_forwarded(exchange)
+    if written is not None:
+        own = {line.partition(b":")[0].lower(): line for line in lines.splitlines(keepends=True)}
+        lines = b"".join((own | written).values())
+    if request.trailers:
+        lines += b"Connection: TE\r\nTE: trailers\r\n"
+    if request.upgrade:
+        lines += b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    if exchange.buffered is not None:
+        request.headers.set(b"Content-Length", b"%d" % len(exchange.buffered))
+    elif request.framing == CHUNKED:
+        lines += b"Transfer-Encoding: chunked\r\n"
+    return lines

@@ -171,8 +171,8 @@ class Handler:
         marks = self._marks.own(exchange)
         date = self._telemetry.http_date()
         sink.write(b"%bDate: %b\r\n%b%b\r\n%b" % (encoder.status_line(status), date, lines, marks, body))
-        sink.finish()
         self.finished(exchange, route)
+        sink.finish()
 
     def open_refusal(self, client: Client, error: ProtocolError) -> Exchange:
         """Make the exchange of bytes that are not a request, so that their refusal is answered and logged."""

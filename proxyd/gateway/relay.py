@@ -46,9 +46,9 @@ class Relay:
         "_responding",
         "connection",
         "exchange",
-        "forwarded",
         "head",
         "over",
+        "own_lines",
         "peer",
         "route",
         "sink",
@@ -63,7 +63,7 @@ class Relay:
         self.route = route
         self.sink = sink
         self.head = b""  # the request's, as sent upstream
-        self.forwarded = b""  # its last lines, which the gateway writes
+        self.own_lines = b""  # its last lines, which the gateway writes
         self.tried: list[Peer] = []
         self.peer: Peer | None = None
         self.connection: UpstreamConnection | None = None
@@ -73,9 +73,10 @@ class Relay:
         self._chunked_up = exchange.request.framing == CHUNKED
         self._chunked_down = False
         self._body_started = False
-        self._body_done = exchange.request.framing == 0
+        self._body_done = exchange.request.framing == 0 or exchange.buffered is not None
         self._held = b""  # the head, while it waits for the first piece of the body
-        self._replay: list[bytes] | None = []  # what was sent of the body, while it is small
+        # What was sent of the body while it is small, or all of it where a plugin has read it.
+        self._replay: list[bytes] | None = [] if exchange.buffered is None else [exchange.buffered]
         self._replay_size = 0
         self._responding = False
 
@@ -90,20 +91,12 @@ class Relay:
         exchange = self.exchange
         service = self.route.service
         self.connection = connection
-        exchange.connected = exchange.sent = self._forwarder.now()
-        connection.start(
-            self,
-            exchange.request.method,
-            read_timeout=service.read_timeout,
-            write_timeout=service.write_timeout,
-        )
-        if exchange.buffered is not None:  # a plugin has read it all
-            self._body_done = True
-            self._replay = [exchange.buffered]
+        exchange.connected = exchange.sent = now = self._forwarder.now()
+        connection.start(self, exchange.request.method, service.read_timeout, service.write_timeout)
         if self._body_done or self._body_started:
-            connection.write(b"".join((self.head, *(self._replay or ()))))
+            connection.write(b"".join((self.head, *self._replay)) if self._replay else self.head)
             if self._body_done:
-                connection.request_ended()
+                connection.request_ended(now)
             else:
                 self.sink.resume_body()
             return
@@ -130,7 +123,7 @@ class Relay:
         elif self._held:
             self._send_body(b"")
         if self.connection is not None:
-            self.connection.request_ended()
+            self.connection.request_ended(self._forwarder.now())
 
     def body_failed(self, error: ProtocolError) -> None:
         """Give up on a request whose body is malformed, too large or too slow."""
@@ -195,15 +188,9 @@ class Relay:
             extra += b"Connection: close\r\n"
         elif not exchange.request.minor:
             extra += b"Connection: keep-alive\r\n"
-        self.sink.hold(
-            b"%b%b%b%b\r\n"
-            % (
-                encoder.status_line(status, head.reason),
-                headers.encode(),
-                extra,
-                self._forwarder.marks.proxied(exchange),
-            )
-        )
+        line = encoder.status_line(status, head.reason)
+        marks = self._forwarder.marks.proxied(exchange)
+        self.sink.hold(b"".join((line, headers.encode(), extra, marks, b"\r\n")))
         if head.framing < 0:
             self.sink.flush()  # its body may be long in coming
 
@@ -237,8 +224,11 @@ class Relay:
         if filters and not exchange.upgraded:
             self._flush_filters()
         if self._chunked_down:
-            self.sink.write(framing.last_chunk(trailers if exchange.request.minor else b""))
-        self._end()
+            self.sink.write(framing.last_chunk(trailers))
+        if not self.over:
+            self.sink.flush()
+            self._record()
+            self.sink.finish()
 
     def _flush_filters(self) -> None:
         data = b""
@@ -320,11 +310,6 @@ class Relay:
         self.exchange.aborted = True
         self.sink.abort()
         self._record()
-
-    def _end(self) -> None:
-        if not self.over:
-            self.sink.finish()
-            self._record()
 
     def _record(self) -> None:
         self.over = True

@@ -118,7 +118,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Whether an earlier request went over this connection."""
         return self.requests > 1
 
-    def start(self, owner: Owner, method: str, *, read_timeout: float, write_timeout: float) -> None:
+    def start(self, owner: Owner, method: str, read_timeout: float, write_timeout: float) -> None:
         """Begin an exchange; times in seconds between two successful reads or writes."""
         self.owner = owner
         self.requests += 1
@@ -132,11 +132,13 @@ class UpstreamConnection(asyncio.Protocol):
         """Send bytes of the request, or of the tunnel."""
         if not self._closing:
             self._transport.write(data)  # type: ignore[union-attr]
+            if self._tunnel is not None:  # idle is when both directions are
+                self.deadline = self._wheel.now() + self._read_timeout
 
-    def request_ended(self) -> None:
+    def request_ended(self, now: float) -> None:
         """Hear that the request is complete: from here on, the answer is waited for."""
         self._request_ended = True
-        self._wheel.watch(self, self._wheel.now() + self._read_timeout)
+        self._wheel.watch(self, now + self._read_timeout)
 
     def pause(self) -> None:
         """Stop reading the answer: the client is slow."""
@@ -195,8 +197,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the answer, or of the tunnel."""
+        now = self._wheel.now()
         if self._tunnel is not None:
-            self.deadline = self._wheel.now() + self._read_timeout
+            self.deadline = now + self._read_timeout
             self._tunnel.write(data)
             return
         if self.owner is None:  # nobody asked: an answer to nothing must not meet the next request
@@ -204,62 +207,83 @@ class UpstreamConnection(asyncio.Protocol):
             self.close()
             return
         try:
-            self._receive(data)
+            if self._decoder is None:
+                self._head(self._buffer + data if self._buffer else data, now)
+            else:
+                self._body(data, now)
         except ProtocolError as error:
             self._fail(GatewayError(Kind.BAD_RESPONSE, error.reason))
 
-    def _receive(self, data: bytes) -> None:
-        now = self._wheel.now()
-        while self._decoder is None:
-            if self._buffer:
-                data = self._buffer + data
-                self._buffer = b""
-            parsed = parse_response(data, self._method, self._heads)
-            if parsed is None:
-                self._buffer = data
-                self.deadline = now + self._read_timeout
-                return
-            head, size = parsed
-            data = data[size:]
-            owner = self.owner
-            if owner is None:
-                return
-            if head.status < FINAL:
-                if head.status == SWITCHING:
-                    self._buffer = data
-                    owner.response_head(head, now)
-                    return
-                owner.response_informational(head)
-                continue
-            self._keep_alive = head.keep_alive
-            if head.idle_timeout >= 0:
-                # An upstream that says how long it keeps an idle connection (Node: 5 s) is believed, with a
-                # margin, so that a request never meets the close under way.
-                announced = max(head.idle_timeout - KEEP_ALIVE_MARGIN, 0.5)
-                limit = self.pool.limits.idle_timeout
-                self._idle_timeout = min(announced, limit) if limit else announced
-            self._decoder = framing.decoder(head.framing)
+    def _head(self, data: bytes, now: float) -> None:
+        owner = self.owner
+        parsed = parse_response(data, self._method, self._heads)
+        if parsed is None or owner is None:
+            self._buffer = data
+            self.deadline = now + self._read_timeout
+            return
+        head, size = parsed
+        self._buffer = b""
+        if head.status < FINAL:
+            self._interim(head, data[size:], now)
+            return
+        self._keep_alive = head.keep_alive
+        if head.idle_timeout >= 0:
+            self._believe(head.idle_timeout)
+        length = len(data) - size
+        if length == head.framing:  # all of it has come at once, as small answers do
             owner.response_head(head, now)
-        self._body(data, now)
+            if length and self.owner is not None:
+                owner.response_data(data[size:])
+            self._finish(b"", now, clean=True)
+            return
+        self._decoder = framing.decoder(head.framing)
+        owner.response_head(head, now)
+        if length:
+            self._body(data[size:], now)
+        else:
+            self.deadline = now + self._read_timeout
+
+    def _interim(self, head: ResponseHead, rest: bytes, now: float) -> None:
+        """Pass a 1xx on; what stands behind it is the next head, or the tunnel's first bytes."""
+        owner = self.owner
+        if owner is None:
+            return
+        if head.status == SWITCHING:
+            self._buffer = rest
+            owner.response_head(head, now)
+            return
+        owner.response_informational(head)
+        self.deadline = now + self._read_timeout
+        if rest:
+            self._head(rest, now)
+
+    def _believe(self, announced: int) -> None:
+        """Take over how long the upstream keeps an idle connection (Node: 5 s).
+
+        There is a margin, so that a request never meets the close under way.
+        """
+        timeout = max(announced - KEEP_ALIVE_MARGIN, 0.5)
+        limit = self.pool.limits.idle_timeout
+        self._idle_timeout = min(timeout, limit) if limit else timeout
 
     def _body(self, data: bytes, now: float) -> None:
         decoder = self._decoder
         if self.owner is None or decoder is None:  # the owner gave up on seeing the head
             return
-        payload, rest = decoder.feed(data) if data else (b"", b"")
+        payload, rest = decoder.feed(data)
         if payload:
             self.owner.response_data(payload)
         if decoder.done:
-            self._finish(decoder, now, clean=not rest)
+            self._finish(decoder.trailers, now, clean=not rest)
         else:
             self.deadline = now + self._read_timeout
 
-    def _finish(self, decoder: Decoder, now: float, *, clean: bool) -> None:
+    def _finish(self, trailers: bytes, now: float, *, clean: bool) -> None:
         owner = self.owner
-        self.owner = None
-        self._decoder = None
         if owner is None:
             return
+        self.owner = None
+        self._decoder = None
         if clean and self._keep_alive and self._request_ended and not self._closing:
             self.idle_since = now
             if self._idle_timeout:
@@ -269,7 +293,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.pool.release(self)
         else:
             self.close()
-        owner.response_end(decoder.trailers, now)
+        owner.response_end(trailers, now)
 
     # --- the other side goes away, or is too slow ------------------------------------------------------------
 
@@ -278,6 +302,9 @@ class UpstreamConnection(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.end()
             return True
+        if self.owner is None:  # it must not be lent between now and the close
+            self.pool.forget(self)
+            self._closing = True
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -290,7 +317,7 @@ class UpstreamConnection(asyncio.Protocol):
         elif self._tunnel is not None:
             self.owner.response_end(b"", self._wheel.now())
         elif exc is None and self._decoder is not None and self._decoder.finish():
-            self._finish(self._decoder, self._wheel.now(), clean=False)
+            self._finish(self._decoder.trailers, self._wheel.now(), clean=False)
         elif self._decoder is not None or self._buffer:
             self._fail(GatewayError(Kind.BAD_RESPONSE, f"answer cut short{f': {exc}' if exc else ''}"))
         else:

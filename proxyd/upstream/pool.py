@@ -56,7 +56,7 @@ class Pool:
 
     # --- lending ---------------------------------------------------------------------------------------------
 
-    def acquire(self, *, repeatable: bool) -> UpstreamConnection | None:
+    def acquire(self, repeatable: bool) -> UpstreamConnection | None:
         """Take an idle connection, or None.
 
         A request that could not be sent again (``repeatable`` false) gets none that has become readable
