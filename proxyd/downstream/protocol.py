@@ -54,6 +54,7 @@ class Downstream(asyncio.Protocol):
         "_closing",
         "_connections",
         "_decoder",
+        "_ended",
         "_exchange",
         "_handler",
         "_head_begun",
@@ -100,6 +101,7 @@ class Downstream(asyncio.Protocol):
         self._pumping = False
         self._writable = True
         self._closing = False
+        self._ended = False  # in a tunnel: the upstream sends no more
         self._lingering = 0  # bytes that are still read over
 
     def __repr__(self) -> str:
@@ -379,6 +381,7 @@ class Downstream(asyncio.Protocol):
 
     def end(self) -> None:
         """Pass on, in a tunnel, that the upstream will send no more."""
+        self._ended = True
         if not self._closing and self._transport.can_write_eof():
             self._transport.write_eof()
 
@@ -423,7 +426,7 @@ class Downstream(asyncio.Protocol):
         exchange = self._exchange
         if self._tunnel is not None:
             self._tunnel.end()
-            return self._transport.can_write_eof()
+            return not self._ended and self._transport.can_write_eof()
         if exchange is None or self._lingering:
             return False
         complete = self._decoder is None or self._decoder.done

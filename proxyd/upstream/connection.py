@@ -63,6 +63,8 @@ class UpstreamConnection(asyncio.Protocol):
     __slots__ = (
         "_buffer",
         "_closing",
+        "_ended",
+        "_eof",
         "_decoder",
         "_heads",
         "_idle_timeout",
@@ -95,6 +97,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._idle_timeout = pool.limits.idle_timeout
         self._closing = False
+        self._eof = False  # in a tunnel: the upstream sends no more
+        self._ended = False  # in a tunnel: the client sends no more
         self._writable = True
         self._buffer = b""
         self._decoder: Decoder | None = None
@@ -163,10 +167,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     def end(self) -> None:
         """Pass on, in a tunnel, that the client will send no more."""
-        if not self._closing and self._transport is not None and self._transport.can_write_eof():
-            self._transport.write_eof()
-        else:
+        self._ended = True
+        if self._eof or self._closing or not self._transport.can_write_eof():  # type: ignore[union-attr]
             self.close()
+        else:
+            self._transport.write_eof()  # type: ignore[union-attr]
 
     def fileno(self) -> int:
         """Return the socket's descriptor."""
@@ -300,8 +305,9 @@ class UpstreamConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Take the end of the upstream's bytes; a tunnel's other direction stays open."""
         if self._tunnel is not None:
+            self._eof = True
             self._tunnel.end()
-            return True
+            return not self._ended
         if self.owner is None:  # it must not be lent between now and the close
             self.pool.forget(self)
             self._closing = True
