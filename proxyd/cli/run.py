@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import argparse
 
     from proxyd.model.load import Loaded
+    from proxyd.telemetry.writer import LineWriter
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -32,14 +33,14 @@ def run(arguments: argparse.Namespace) -> int:
         return config.read(arguments.config)
 
     try:
-        uvloop.run(_serve(Worker(loaded, load), loaded))
+        uvloop.run(_serve(Worker(loaded, load), loaded, writer))
     finally:
         if writer is not None:
             writer.close()
     return 0
 
 
-async def _serve(worker: Worker, loaded: Loaded) -> None:
+async def _serve(worker: Worker, loaded: Loaded, events_writer: LineWriter | None) -> None:
     demo = None
     if loaded.settings.demo:
         from proxyd.apps.demo.app import start_demo  # noqa: PLC0415  # graphql-core, for those who want it
@@ -47,13 +48,13 @@ async def _serve(worker: Worker, loaded: Loaded) -> None:
         host, port = _address(os.environ.get("BACKEND_ADDRESS") or "127.0.0.1:3000")
         demo, _ = await start_demo(host, port)
     try:
-        await _until_stopped(worker, loaded)
+        await _until_stopped(worker, loaded, events_writer)
     finally:
         if demo is not None:
             await demo.cleanup()
 
 
-async def _until_stopped(worker: Worker, loaded: Loaded) -> None:
+async def _until_stopped(worker: Worker, loaded: Loaded, events_writer: LineWriter | None) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     reload = asyncio.Event()
@@ -63,10 +64,15 @@ async def _until_stopped(worker: Worker, loaded: Loaded) -> None:
             worker.cut()
         stop.set()
 
+    def reopen() -> None:
+        worker.reopen_logs()
+        if events_writer is not None:
+            events_writer.reopen()
+
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, reload.set)
-    loop.add_signal_handler(signal.SIGUSR1, worker.reopen_logs)
+    loop.add_signal_handler(signal.SIGUSR1, reopen)
     try:
         await worker.start()
         _announce(worker, loaded)
@@ -83,9 +89,14 @@ async def _until_stopped(worker: Worker, loaded: Loaded) -> None:
 
 
 def _announce(worker: Worker, loaded: Loaded) -> None:
-    out = stdout() if os.isatty(1) or loaded.settings.demo else None
-    if out is None:
+    """Print where the gateway can be reached.
+
+    To a terminal, or for the demo. Elsewhere standard output may be a file of JSON lines, and the event
+    ``started`` says the same.
+    """
+    if not (os.isatty(1) or loaded.settings.demo):
         return
+    out = stdout()
     for address in worker.addresses:
         out.line(f"{out.style('proxy', 'bold')}   {address}")
     for address in worker.status_addresses:

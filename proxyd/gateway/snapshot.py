@@ -5,6 +5,7 @@ A snapshot is made aside and swapped in by one assignment; exchanges keep the on
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -81,10 +82,11 @@ class Snapshot:
             await plugin.start()
 
     async def stop(self) -> None:
-        """End it; works after a half start."""
-        for plugin in self.plugins:
-            await plugin.stop()
-        await self.balancers.stop()
+        """End it, all of it even if a plugin fails; works after a half start."""
+        async with contextlib.AsyncExitStack() as ending:
+            ending.push_async_callback(self.balancers.stop)
+            for plugin in self.plugins:
+                ending.push_async_callback(plugin.stop)
 
 
 def instantiate(

@@ -7,6 +7,7 @@ goes the other way and works after a half start.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from proxyd.clock import Clock, DeadlineWheel
@@ -14,13 +15,14 @@ from proxyd.control.server import AppServer
 from proxyd.control.status import status_app
 from proxyd.downstream.listener import Connections, Listener
 from proxyd.downstream.tls import TlsFront, build_certificates
-from proxyd.errors import ConfigError
+from proxyd.errors import ConfigError, Place, Problem
 from proxyd.gateway.forward import Forwarder
 from proxyd.gateway.forwarded import RealIP, TrustedIPs
 from proxyd.gateway.handler import Handler
 from proxyd.gateway.marks import Marks
 from proxyd.gateway.tasks import Tasks
 from proxyd.process import assemble
+from proxyd.process.retired import Retired
 from proxyd.telemetry.access_log import open_access_log
 from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.lag import LoopLag
@@ -28,16 +30,15 @@ from proxyd.telemetry.record import Telemetry
 from proxyd.telemetry.source import ConfigState, ConnectionCounts, TargetState
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterable
 
     from proxyd.gateway.snapshot import Snapshot
+    from proxyd.model.listen import Listen
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
 
 log = get_logger("worker")
-
-# Settings that running listeners, pools and logs were made with: a reload says that they wait for a restart.
-_FIXED = frozenset({"latency_budget", "log_level"})
 
 
 class Worker:
@@ -53,8 +54,8 @@ class Worker:
         self.config = ConfigState(self._clock)
         self._not_ready = "starting"
         self._reloading = asyncio.Lock()
+        self._started = contextlib.AsyncExitStack()  # what is to be ended, the last begun first
         self._snapshot: Snapshot | None = None
-        self._servers: list[AppServer] = []
         self._listener: Listener | None = None
         self._front: TlsFront | None = None
 
@@ -68,29 +69,40 @@ class Worker:
         settings = self.settings
         loop = asyncio.get_running_loop()
         clock = self._clock
-        self._wheel = DeadlineWheel(clock, loop)
-        self._tasks = Tasks(self._crashed)
+        begun = self._started
         self.telemetry = Telemetry(
             clock, open_access_log(settings.proxy_access_log, clock, loop), settings.latency_budget
         )
-        self._lag = LoopLag(self.telemetry.loop_lag, loop, clock.now)
-        self._lag.start()
+        begun.callback(self.telemetry.close)
+        self._wheel = DeadlineWheel(clock, loop)
+        begun.callback(self._wheel.close)
+        lag = LoopLag(self.telemetry.loop_lag, loop, clock.now)
+        lag.start()
+        begun.callback(lag.stop)
+        self._tasks = Tasks(self._crashed)
+        begun.push_async_callback(self._tasks.stop)
         self._registry = assemble.make_registry(settings, self._wheel)
         self._resolver = assemble.make_resolver(settings, clock)
         trusted = TrustedIPs(settings.trusted_ips)
         self.clients = Connections(self._wheel, settings.worker_connections, trusted)
+        self._retired = Retired(self.clients, settings.shutdown_timeout)
         self._snapshot = await self._compile(self._loaded)
+        begun.push_async_callback(self._stop_snapshot)
         self._handler = self._make_handler(self._snapshot, trusted)
-        if any(listen.ssl for listen in settings.proxy_listen):
+        if any(listen.ssl for listen in self._listens()):
             certificates = build_certificates(self._loaded.configuration, settings)
             self._front = TlsFront(certificates, settings.ssl_protocols)
-        self._listener = Listener(self.clients, self._handler, assemble.client_limits(settings))
         context = self._front.context if self._front is not None else None
-        await self._start_servers()
+        await self._start_servers(context)
+        self._listener = Listener(self.clients, self._handler, assemble.client_limits(settings))
         self.addresses = await self._listener.start(settings.proxy_listen, context)
         self.config.loaded(self._loaded.hash)
         self._not_ready = ""
         log.notice("started", listen=self.addresses, status=self.status_addresses, routes=self._routes())
+
+    def _listens(self) -> Iterable[Listen]:
+        settings = self.settings
+        return (*settings.proxy_listen, *settings.status_listen, *settings.admin_listen)
 
     def _make_handler(self, snapshot: Snapshot, trusted: TrustedIPs) -> Handler:
         settings = self.settings
@@ -107,15 +119,14 @@ class Worker:
         )
         return handler
 
-    async def _start_servers(self) -> None:
+    async def _start_servers(self, context: ssl.SSLContext | None) -> None:
         for listens, setting in (
             (self.settings.status_listen, "status_listen"),
             (self.settings.admin_listen, "admin_listen"),
         ):
             if listens:
-                tls = self._front.context if self._front is not None else None
-                server = AppServer(status_app(self.telemetry, self), listens, setting, tls)
-                self._servers.append(server)
+                server = AppServer(status_app(self.telemetry, self), listens, setting, context)
+                self._started.push_async_callback(server.stop)
                 await server.start()
                 if setting == "status_listen":
                     self.status_addresses = list(server.addresses)
@@ -157,10 +168,12 @@ class Worker:
                 )
                 snapshot = await self._compile(loaded)
             except ConfigError as error:
-                self.config.refused(error.problems)
-                log.error(  # noqa: TRY400  # the problems say it all
-                    "reload refused", problems=[str(problem) for problem in error.problems]
-                )
+                self._refuse(error.problems)
+                return False
+            except Exception as error:  # noqa: BLE001  # whatever it is, what runs goes on
+                log.crit("reload failed", exc_info=error)
+                reason = f"not loaded: {type(error).__name__}, see the event log"
+                self._refuse([Problem(Place("configuration"), "", reason)])
                 return False
             for warning in loaded.warnings:
                 log.warning("configuration", problem=str(warning))
@@ -171,10 +184,14 @@ class Worker:
             self.config.loaded(loaded.hash)
             self.telemetry.meters.retain(route.meter for route in snapshot.routes)
             self._tell_fixed(loaded.settings)
-            if before is not None:
-                await before.stop()
             log.notice("reloaded", generation=snapshot.generation, routes=len(snapshot.routes))
+            if before is not None:
+                await self._retired.add(before)
             return True
+
+    def _refuse(self, problems: list[Problem]) -> None:
+        self.config.refused(problems)
+        log.error("reload refused", problems=[str(problem) for problem in problems])
 
     def _tell_fixed(self, settings: Settings) -> None:
         changed = [
@@ -193,6 +210,7 @@ class Worker:
 
     async def stop(self, *, drain: float | None = None) -> None:
         """Stop accepting, let requests finish for ``drain`` seconds, and end; works after a half start."""
+        was_ready = not self._not_ready
         self._not_ready = "draining"
         limit = self.settings.shutdown_timeout if drain is None else drain
         if self._listener is not None:
@@ -200,17 +218,15 @@ class Worker:
             if not await self.clients.drain(limit):
                 log.warning("requests were cut", connections=len(self.clients), after_seconds=limit)
                 await self.clients.abort()
-        while self._servers:
-            await self._servers.pop().stop()
-        if self._snapshot is not None:
-            snapshot, self._snapshot = self._snapshot, None
+        await self._started.aclose()
+        if was_ready:
+            log.notice("stopped")
+
+    async def _stop_snapshot(self) -> None:
+        await self._retired.stop()
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is not None:
             await snapshot.stop()
-        if hasattr(self, "_tasks"):
-            await self._tasks.stop()
-            self._lag.stop()
-            self._wheel.close()
-            self.telemetry.close()
-        log.notice("stopped")
 
     def cut(self) -> None:
         """Do not wait for requests any longer."""
