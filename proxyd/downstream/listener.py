@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from proxyd.clock import DeadlineWheel
-    from proxyd.downstream.protocol import Limits
+    from proxyd.downstream.connection import Limits
     from proxyd.gateway.forwarded import TrustedIPs
     from proxyd.gateway.handler import Handler
     from proxyd.model.listen import Listen

@@ -6,103 +6,64 @@ pipelined request wait in the buffer, and beyond ``HIGH_WATER`` in the kernel, u
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from proxyd.downstream.body import Collector
+from proxyd.downstream.connection import LINGER_LIMIT, ClientConnection, Limits
 from proxyd.errors import ProtocolError
 from proxyd.exchange import Exchange
 from proxyd.http1 import framing
-from proxyd.http1.parser import HeadLimits, parse_request
+from proxyd.http1.parser import parse_request
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable
 
     from proxyd.downstream.listener import Connections
-    from proxyd.exchange import Client
     from proxyd.gateway.handler import Handler
     from proxyd.gateway.sink import BodyReceiver, ClientOwner, Pipe
     from proxyd.http1.framing import Decoder
     from proxyd.http1.message import RequestHead
 
 HIGH_WATER = 64 * 1024  # bytes kept of what the client sends ahead
-LINGER_LIMIT = 256 * 1024  # bytes of a body read over before a connection is closed under it
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long and how much a client may take; seconds and bytes, 0 is no limit."""
-
-    heads: HeadLimits
-    body_size: int
-    header_timeout: float
-    body_timeout: float
-    send_timeout: float
-    keepalive_timeout: float
-    keepalive_requests: int
-    lingering_timeout: float
-
-
-class Downstream(asyncio.Protocol):
+class Downstream(ClientConnection):
     """The server side of one client connection; implements ``gateway.sink.ClientSink``."""
 
     __slots__ = (
         "_buffer",
-        "_closing",
-        "_connections",
         "_decoder",
         "_ended",
         "_exchange",
         "_handler",
         "_head_begun",
         "_heads",
-        "_held",
         "_keep_alive",
-        "_limits",
-        "_lingering",
         "_owner",
-        "_paused",
         "_pumping",
         "_receiver",
-        "_transport",
         "_tunnel",
-        "_wheel",
-        "_writable",
-        "client",
-        "deadline",
         "requests",
-        "slot",
     )
 
     def __init__(self, connections: Connections, handler: Handler, limits: Limits) -> None:
-        self.client: Client
+        super().__init__(connections, limits)
         self.requests = 0
-        self.deadline = 0.0
-        self.slot = 0
-        self._connections = connections
         self._handler = handler
-        self._limits = limits
         self._heads = limits.heads
-        self._head_begun = False  # bytes of the next head have come, and its time runs
-        self._wheel = connections.wheel
-        self._transport: asyncio.Transport
         self._buffer = b""  # received, and not yet looked at
+        self._head_begun = False  # bytes of the next head have come, and its time runs
+        self._pumping = False
+        self._keep_alive = True
         self._exchange: Exchange | None = None
         self._owner: ClientOwner | None = None
         self._decoder: Decoder | None = None  # of the body of the exchange's request
         self._receiver: BodyReceiver | None = None
         self._tunnel: Pipe | None = None
-        self._held = b""
-        self._keep_alive = True
-        self._paused = False
-        self._pumping = False
-        self._writable = True
-        self._closing = False
         self._ended = False  # in a tunnel: the upstream sends no more
-        self._lingering = 0  # bytes that are still read over
 
     def __repr__(self) -> str:
         state = "tunnel" if self._tunnel else "answering" if self._exchange else "idle"
@@ -117,16 +78,19 @@ class Downstream(asyncio.Protocol):
         """Whether the connection could be closed without anybody's harm."""
         return self._exchange is None and not self._buffer
 
-    # --- the connection begins -------------------------------------------------------------------------------
+    @property
+    def exchange(self) -> Exchange | None:
+        """The exchange under way."""
+        return self._exchange
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin life; the listener knows who the client is."""
-        self._transport = cast("asyncio.Transport", transport)
-        if not self._connections.opened(self, self._transport):
+        """Begin life; the set of connections tells who the client is."""
+        super().connection_made(transport)
+        if self._connections.opened(self, self._transport):
+            self._within(self._limits.header_timeout)
+        else:
             self._closing = True
             self._transport.abort()
-            return
-        self._wheel.watch(self, self._wheel.now() + self._limits.header_timeout)
 
     # --- bytes come in ---------------------------------------------------------------------------------------
 
@@ -145,9 +109,8 @@ class Downstream(asyncio.Protocol):
             self._body(data)
         else:
             self._buffer += data
-            if len(self._buffer) > HIGH_WATER and not self._paused:
-                self._paused = True
-                self._transport.pause_reading()
+            if len(self._buffer) > HIGH_WATER:
+                self._pause_reading()
 
     def _pump(self) -> None:
         """Work off the requests in the buffer, until one has to be waited for."""
@@ -167,13 +130,15 @@ class Downstream(asyncio.Protocol):
             self._pumping = False
 
     def _incomplete(self) -> None:
-        if self._buffer.startswith(b"\r\n"):  # RFC 9112 section 2.2: an empty line before a request is read over
+        if self._buffer.startswith(
+            b"\r\n"
+        ):  # RFC 9112 section 2.2: an empty line before a request is read over
             self._buffer = self._buffer[2:]
             self._pumping = False
             self._pump()
         elif self.requests and not self._head_begun:
             self._head_begun = True
-            self._wheel.watch(self, self._wheel.now() + self._limits.header_timeout)
+            self._within(self._limits.header_timeout)
 
     def _begin(self, request: RequestHead, size: int) -> None:
         """Begin the exchange of the request whose head leads the buffer."""
@@ -211,13 +176,12 @@ class Downstream(asyncio.Protocol):
             return
         if exchange.request.expect_continue and not self._buffer:
             self._transport.write(_CONTINUE)
-        if self._paused:
-            self.resume_body()
+        self._resume_reading()
         buffered, self._buffer = self._buffer, b""
         if buffered:
             self._body(buffered)
         else:
-            self._wheel.watch(self, self._wheel.now() + self._limits.body_timeout)
+            self._within(self._limits.body_timeout)
 
     def _body(self, data: bytes) -> None:
         decoder = self._decoder
@@ -238,7 +202,7 @@ class Downstream(asyncio.Protocol):
             receiver.body_data(payload)
         if not decoder.done:
             if not self._paused:
-                self._wheel.watch(self, self._wheel.now() + self._limits.body_timeout)
+                self._within(self._limits.body_timeout)
             return
         self._receiver = None
         self.deadline = 0.0
@@ -254,19 +218,15 @@ class Downstream(asyncio.Protocol):
 
     def pause_body(self) -> None:
         """Stop taking bytes from the client."""
-        if not self._paused and not self._closing:
-            self._paused = True
-            self._transport.pause_reading()
-            if self._receiver is not None:
-                self.deadline = 0.0
+        self._pause_reading()
+        if self._receiver is not None:
+            self.deadline = 0.0
 
     def resume_body(self) -> None:
         """Go on taking them."""
-        if self._paused and not self._closing:
-            self._paused = False
-            self._transport.resume_reading()
-            if self._receiver is not None:
-                self._wheel.watch(self, self._wheel.now() + self._limits.body_timeout)
+        self._resume_reading()
+        if self._receiver is not None:
+            self._within(self._limits.body_timeout)
 
     def settle_body(self) -> bool:
         """Discard what has come of an unread body, then tell whether another request may follow."""
@@ -302,30 +262,6 @@ class Downstream(asyncio.Protocol):
             self._keep_alive = False
         return self._keep_alive
 
-    def hold(self, head: bytes) -> None:
-        """Send a head together with the first bytes behind it."""
-        self._held = head
-
-    def flush(self) -> None:
-        """Send what is held."""
-        if self._held:
-            self.write(b"")
-
-    def write(self, data: bytes) -> None:
-        """Send bytes of the answer, or of a tunnel."""
-        if self._held:
-            data = self._held + data
-            self._held = b""
-        if not self._closing:
-            self._transport.write(data)
-            if self._tunnel is not None and self._exchange is not None:
-                self._exchange.bytes_sent += len(data)
-
-    def write_informational(self, head: bytes) -> None:
-        """Send a 1xx head."""
-        if not self._closing:
-            self._transport.write(head)
-
     def finish(self) -> None:
         """End the exchange: its answer is complete, and recorded."""
         exchange = self._exchange
@@ -339,13 +275,13 @@ class Downstream(asyncio.Protocol):
         if self._tunnel is not None or self._closing:
             self._end_tunnel()
         elif not whole or self._lingering or (self._buffer and not self._keep_alive):
+            self._buffer = b""
             self._linger()
         elif not self._keep_alive or self._connections.draining:
             self.close()
         else:
             self._wheel.watch(self, exchange.ended + self._limits.keepalive_timeout)
-            if self._paused:
-                self.resume_body()
+            self._resume_reading()
             if self._buffer:
                 self._pump()
 
@@ -377,7 +313,14 @@ class Downstream(asyncio.Protocol):
         buffered, self._buffer = self._buffer, b""
         if buffered:
             other.write(buffered)
+        self._resume_reading()
         return self
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the answer, or of a tunnel."""
+        super().write(data)
+        if self._tunnel is not None and self._exchange is not None:
+            self._exchange.bytes_sent += len(data)
 
     def end(self) -> None:
         """Pass on, in a tunnel, that the upstream will send no more."""
@@ -386,36 +329,6 @@ class Downstream(asyncio.Protocol):
             self._transport.write_eof()
 
     # --- the connection ends ---------------------------------------------------------------------------------
-
-    def close(self) -> None:
-        """Close, after what was written has gone out."""
-        if not self._closing:
-            self._closing = True
-            # A client that takes nothing must not keep a closed connection's bytes for ever.
-            self._wheel.watch(self, self._wheel.now() + self._limits.send_timeout)
-            self._transport.close()
-
-    def cut(self) -> None:
-        """Close at once, whatever is under way."""
-        self._transport.abort()
-
-    def _linger(self) -> None:
-        """Close our side, and read over what the client still sends, so that it gets to read the answer.
-
-        Closing a socket with unread bytes resets it, and the reset may overtake the answer.
-        """
-        self._lingering = self._lingering or LINGER_LIMIT
-        self._buffer = b""
-        if self._paused:
-            self.resume_body()
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-        self._wheel.watch(self, self._wheel.now() + self._limits.lingering_timeout)
-
-    def _read_over(self, count: int) -> None:
-        self._lingering -= count
-        if self._lingering <= 0:
-            self.close()
 
     def eof_received(self) -> bool:
         """Take the end of the client's bytes.
@@ -451,12 +364,8 @@ class Downstream(asyncio.Protocol):
 
     def deadline_passed(self) -> None:
         """Act on a client that is too slow: with its head, its body, taking the answer, or its next request."""
-        if self._closing:
-            self._transport.abort()
-        elif self._lingering and self._exchange is None:
-            self.close()
-        elif not self._writable:
-            self._transport.abort()
+        if self._closing or self._lingering or not self._writable:
+            super().deadline_passed()
         elif self._exchange is None:
             if self._buffer:
                 self._refuse(ProtocolError("head not complete in time", 408))
@@ -470,7 +379,7 @@ class Downstream(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Hear that the client does not take more for now."""
         self._writable = False
-        self._wheel.watch(self, self._wheel.now() + self._limits.send_timeout)
+        self._within(self._limits.send_timeout)
         if self._owner is not None:
             self._owner.client_writable(False)
 
@@ -480,8 +389,8 @@ class Downstream(asyncio.Protocol):
         if not self._closing:
             self.deadline = 0.0
             if self._exchange is None:
-                self._wheel.watch(self, self._wheel.now() + self._limits.keepalive_timeout)
+                self._within(self._limits.keepalive_timeout)
             elif self._receiver is not None:
-                self._wheel.watch(self, self._wheel.now() + self._limits.body_timeout)
+                self._within(self._limits.body_timeout)
         if self._owner is not None:
             self._owner.client_writable(True)

@@ -105,7 +105,9 @@ class Forwarder:
         if route.preserve_host and request.host:
             host = b"Host: %b\r\n" % request.host.encode()
         line = f"{request.method} {exchange.upstream_path} HTTP/1.1\r\n".encode()
-        relay.head = b"".join((line, host, request.headers.encode(), relay.own_lines))
+        relay.head = b"".join(
+            (line, host, request.headers.encode(), relay.own_lines, exchange.buffered or b"")
+        )
         return peer
 
     async def _dial(self, relay: Relay) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from proxyd.errors import GatewayError, Kind
 from proxyd.exchange import Reply
+from proxyd.gateway.upload import Upload
 from proxyd.http1 import encoder, framing
-from proxyd.http1.message import BODILESS, CHUNKED, SWITCHING
+from proxyd.http1.message import BODILESS, SWITCHING
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from proxyd.upstream.connection import UpstreamConnection
     from proxyd.upstream.peer import Peer
 
-REPLAY_LIMIT = 16 * 1024  # bytes of a body kept for a second try of an idempotent request
-
 CONTINUE = 100
 NO_CONTENT = 204
 
@@ -35,14 +34,8 @@ class Relay:
     """The meeting of a client and an upstream for one exchange."""
 
     __slots__ = (
-        "_body_done",
-        "_body_started",
         "_chunked_down",
-        "_chunked_up",
         "_forwarder",
-        "_held",
-        "_replay",
-        "_replay_size",
         "_responding",
         "connection",
         "exchange",
@@ -54,6 +47,7 @@ class Relay:
         "sink",
         "task",
         "tried",
+        "upload",
     )
 
     def __init__(
@@ -62,7 +56,7 @@ class Relay:
         self.exchange = exchange
         self.route = route
         self.sink = sink
-        self.head = b""  # the request's, as sent upstream
+        self.head = b""  # the request's, as sent upstream, with a body that a plugin has read
         self.own_lines = b""  # its last lines, which the gateway writes
         self.tried: list[Peer] = []
         self.peer: Peer | None = None
@@ -70,15 +64,9 @@ class Relay:
         self.task: asyncio.Task[None] | None = None  # dials, while there is nothing else to do
         self.over = False
         self._forwarder = forwarder
-        self._chunked_up = exchange.request.framing == CHUNKED
         self._chunked_down = False
-        self._body_started = False
-        self._body_done = exchange.request.framing == 0 or exchange.buffered is not None
-        self._held = b""  # the head, while it waits for the first piece of the body
-        # What was sent of the body while it is small, or all of it where a plugin has read it.
-        self._replay: list[bytes] | None = [] if exchange.buffered is None else [exchange.buffered]
-        self._replay_size = 0
         self._responding = False
+        self.upload = Upload(self) if exchange.request.framing and exchange.buffered is None else None
 
     def __repr__(self) -> str:
         state = "over" if self.over else "responding" if self._responding else "waiting"
@@ -87,63 +75,34 @@ class Relay:
     # --- the request goes up ---------------------------------------------------------------------------------
 
     def begin(self, connection: UpstreamConnection) -> None:
-        """Send the request over a connection that is at hand; for a further try, all that was sent before."""
+        """Send the request over a connection that is at hand."""
         exchange = self.exchange
         service = self.route.service
         self.connection = connection
         exchange.connected = exchange.sent = now = self._forwarder.now()
         connection.start(self, exchange.request.method, service.read_timeout, service.write_timeout)
-        if self._body_done or self._body_started:
-            connection.write(b"".join((self.head, *self._replay)) if self._replay else self.head)
-            if self._body_done:
-                connection.request_ended(now)
-            else:
-                self.sink.resume_body()
-            return
-        self._body_started = True
-        self._held = self.head
-        self.sink.request_body(self)
-        if self._held:
-            held, self._held = self._held, b""
-            connection.write(held)
+        if self.upload is None:
+            connection.write(self.head)
+            connection.request_ended(now)
+        else:
+            self.upload.begin(connection, self.head, now)
 
     def may_repeat(self) -> bool:
         """Whether what was sent so far could be sent once more."""
-        return self._replay is not None and not self._responding
+        return not self._responding and (self.upload is None or self.upload.repeatable)
 
-    def body_data(self, data: bytes) -> None:
-        """Pass a piece of the request's body on."""
-        self._send_body(framing.chunk(data) if self._chunked_up else data)
-
-    def body_end(self, trailers: bytes) -> None:
-        """Pass its end on; from here on, the answer is waited for."""
-        self._body_done = True
-        if self._chunked_up:
-            self._send_body(framing.last_chunk(trailers))
-        elif self._held:
-            self._send_body(b"")
+    def request_ended(self) -> None:
+        """Hear that the request's body is out."""
         if self.connection is not None:
             self.connection.request_ended(self._forwarder.now())
 
-    def body_failed(self, error: ProtocolError) -> None:
+    def request_failed(self, error: ProtocolError) -> None:
         """Give up on a request whose body is malformed, too large or too slow."""
         self._drop_connection()
         if self._responding:
             self._abort_client()
         else:
             self._answer(Reply(error.status, fault=True))
-
-    def _send_body(self, data: bytes) -> None:
-        if self._replay is not None:
-            self._replay.append(data)
-            self._replay_size += len(data)
-            if self._replay_size > REPLAY_LIMIT:
-                self._replay = None
-        if self._held:
-            data = self._held + data
-            self._held = b""
-        if self.connection is not None:
-            self.connection.write(data)
 
     def upstream_writable(self, writable: bool) -> None:
         """Pause the client's body while the upstream is slow to take it."""

@@ -1,0 +1,147 @@
+"""One client connection as a stream: writing, pausing, lingering, closing, and the time that each may take.
+
+What the bytes mean is the business of ``protocol``, whose ``Downstream`` is this with requests in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from proxyd.downstream.listener import Connections
+    from proxyd.exchange import Client
+    from proxyd.http1.parser import HeadLimits
+
+LINGER_LIMIT = 256 * 1024  # bytes of a body read over before a connection is closed under it
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how much a client may take; seconds and bytes, 0 is no limit."""
+
+    heads: HeadLimits
+    body_size: int
+    header_timeout: float
+    body_timeout: float
+    send_timeout: float
+    keepalive_timeout: float
+    keepalive_requests: int
+    lingering_timeout: float
+
+
+class ClientConnection(asyncio.Protocol):
+    """A client's connection, without what is said over it. ``client`` is known once it is made."""
+
+    __slots__ = (
+        "_closing",
+        "_connections",
+        "_held",
+        "_limits",
+        "_lingering",
+        "_paused",
+        "_transport",
+        "_wheel",
+        "_writable",
+        "client",
+        "deadline",
+        "slot",
+    )
+
+    def __init__(self, connections: Connections, limits: Limits) -> None:
+        self.client: Client
+        self.deadline = 0.0
+        self.slot = 0
+        self._connections = connections
+        self._limits = limits
+        self._wheel = connections.wheel
+        self._transport: asyncio.Transport
+        self._held = b""
+        self._paused = False
+        self._writable = True
+        self._closing = False
+        self._lingering = 0  # bytes that are still read over
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin life."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def deadline_passed(self) -> None:
+        """Act on a client that has not done in time what was expected of it: nothing more is."""
+        if self._closing or not self._writable:
+            self._transport.abort()
+        else:
+            self.close()
+
+    def _within(self, seconds: float) -> None:
+        """Expect something to happen within a time."""
+        self._wheel.watch(self, self._wheel.now() + seconds)
+
+    # --- writing ---------------------------------------------------------------------------------------------
+
+    def hold(self, head: bytes) -> None:
+        """Send a head together with the first bytes behind it."""
+        self._held = head
+
+    def flush(self) -> None:
+        """Send what is held."""
+        if self._held:
+            held, self._held = self._held, b""
+            if not self._closing:
+                self._transport.write(held)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        if not self._closing:
+            self._transport.write(data)
+
+    def write_informational(self, head: bytes) -> None:
+        """Send a 1xx head."""
+        if not self._closing:
+            self._transport.write(head)
+
+    # --- pausing ---------------------------------------------------------------------------------------------
+
+    def _pause_reading(self) -> None:
+        if not self._paused and not self._closing:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._paused and not self._closing:
+            self._paused = False
+            self._transport.resume_reading()
+
+    # --- closing ---------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close, after what was written has gone out."""
+        if not self._closing:
+            self._closing = True
+            # A client that takes nothing must not keep a closed connection's bytes for ever.
+            self._within(self._limits.send_timeout)
+            self._transport.close()
+
+    def cut(self) -> None:
+        """Close at once, whatever is under way."""
+        self._transport.abort()
+
+    def _linger(self) -> None:
+        """Close our side, and read over what the client still sends, so that it gets to read the answer.
+
+        Closing a socket with unread bytes resets it, and the reset may overtake the answer.
+        """
+        self._lingering = self._lingering or LINGER_LIMIT
+        self._resume_reading()
+        if not self._closing and self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._within(self._limits.lingering_timeout)
+
+    def _read_over(self, count: int) -> None:
+        self._lingering -= count
+        if self._lingering <= 0:
+            self.close()
