@@ -1,0 +1,83 @@
+"""A whole gateway in the test's event loop, and what stands on either side of it.
+
+``gateway`` starts one, ``origin`` a scripted upstream, ``backend`` the demo application, ``raw`` a client that
+sends bytes as they are. All listen on ports of the system's choice and are gone when the test is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from e2e_gateway import Gateway, config_for
+from e2e_wire import Origin, Wire, connect
+
+from proxyd.apps.demo.app import start_demo
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Gateway]]]:
+    """Give what starts a gateway, ``await gateway(config, setting=value)``; a port or a URL will do for it."""
+    running: list[Gateway] = []
+
+    async def start(config: dict[str, Any] | str | int, **settings: Any) -> Gateway:
+        if isinstance(config, int) or (isinstance(config, str) and config.startswith("http")):
+            config = config_for(config)
+        directory = tmp_path / f"gateway{len(running)}"
+        directory.mkdir()
+        one = Gateway(directory, config, settings)
+        running.append(one)
+        await one.worker.start()
+        return one
+
+    yield start
+    for one in running:
+        await one.worker.stop(drain=0.0)
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[Callable[..., Awaitable[Origin]]]:
+    """Give what starts an origin: a coroutine function of a wire is its script, or the bytes of every answer."""
+    running: list[Origin] = []
+
+    async def start(script: Any, receive_buffer: int = 0) -> Origin:
+        running.append(Origin(script, receive_buffer))
+        return running[-1]
+
+    yield start
+    for one in running:
+        await one.stop()
+
+
+@pytest.fixture
+async def raw() -> AsyncIterator[Callable[..., Awaitable[Wire]]]:
+    """Give what opens a connection to a port."""
+    wires: list[Wire] = []
+
+    async def open_one(port: int, **options: Any) -> Wire:
+        wires.append(await connect(port, **options))
+        return wires[-1]
+
+    yield open_one
+    for wire in wires:
+        wire.close()
+
+
+class Backend:
+    """Where the demo application listens."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+async def backend() -> AsyncIterator[Backend]:
+    """Run the demo application."""
+    runner, port = await start_demo("127.0.0.1", 0)
+    yield Backend(port)
+    await runner.cleanup()
