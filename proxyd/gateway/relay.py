@@ -240,7 +240,7 @@ class Relay:
             self._abort_client()
             return
         self.sink.pause_body()
-        self._forwarder.retry_or_fail(self, error, reused=connection is not None and connection.reused)
+        self._forwarder.retry_or_fail(self, error, reused=connection is not None and connection.requests > 1)
 
     def fail(self, error: GatewayError, reply: Reply) -> None:
         """Answer with the gateway's own reply; no further try follows."""

@@ -25,6 +25,15 @@ FINAL = 200  # the lowest status of a final answer
 KEEP_ALIVE_MARGIN = 1.0  # seconds before the announced end of a Keep-Alive: timeout
 
 
+def idle_time(announced: int, limit: float) -> float:
+    """Return how long to keep an idle connection whose upstream says how long it will (Node: 5 s).
+
+    There is a margin, so that a request never meets the close under way; ``limit`` is ours, 0 for none.
+    """
+    timeout = max(announced - KEEP_ALIVE_MARGIN, 0.5)
+    return min(timeout, limit) if limit else timeout
+
+
 class Owner(Protocol):
     """Whose exchange a connection carries."""
 
@@ -63,9 +72,9 @@ class UpstreamConnection(asyncio.Protocol):
     __slots__ = (
         "_buffer",
         "_closing",
+        "_decoder",
         "_ended",
         "_eof",
-        "_decoder",
         "_heads",
         "_idle_timeout",
         "_keep_alive",
@@ -116,11 +125,6 @@ class UpstreamConnection(asyncio.Protocol):
         return f"<UpstreamConnection {state} requests={self.requests}>"
 
     # --- sending a request -----------------------------------------------------------------------------------
-
-    @property
-    def reused(self) -> bool:
-        """Whether an earlier request went over this connection."""
-        return self.requests > 1
 
     def start(self, owner: Owner, method: str, read_timeout: float, write_timeout: float) -> None:
         """Begin an exchange; times in seconds between two successful reads or writes."""
@@ -233,7 +237,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._keep_alive = head.keep_alive
         if head.idle_timeout >= 0:
-            self._believe(head.idle_timeout)
+            self._idle_timeout = idle_time(head.idle_timeout, self.pool.limits.idle_timeout)
         length = len(data) - size
         if length == head.framing:  # all of it has come at once, as small answers do
             owner.response_head(head, now)
@@ -261,15 +265,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.deadline = now + self._read_timeout
         if rest:
             self._head(rest, now)
-
-    def _believe(self, announced: int) -> None:
-        """Take over how long the upstream keeps an idle connection (Node: 5 s).
-
-        There is a margin, so that a request never meets the close under way.
-        """
-        timeout = max(announced - KEEP_ALIVE_MARGIN, 0.5)
-        limit = self.pool.limits.idle_timeout
-        self._idle_timeout = min(timeout, limit) if limit else timeout
 
     def _body(self, data: bytes, now: float) -> None:
         decoder = self._decoder
