@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,11 +15,12 @@ from proxyd.errors import ProtocolError, ProxydError
 from proxyd.gateway import pipeline
 from proxyd.gateway.paths import compile_joiner
 from proxyd.gateway.router import Router
-from proxyd.gateway.snapshot import instantiate
+from proxyd.gateway.snapshot import instantiate, is_https_only
 from proxyd.http1.headers import Headers, is_field_value
 from proxyd.http1.target import parse_host, parse_target
 from proxyd.model.schema import json_schema
 from proxyd.plugins import BY_NAME
+from proxyd.process import assemble
 
 if TYPE_CHECKING:
     import argparse
@@ -34,10 +36,11 @@ def check(arguments: argparse.Namespace) -> int:
     """Report every error, or count the entities."""
     loaded = config.read(arguments.config)
     stderr().problems(loaded.warnings, "warning", "yellow")
+    asyncio.run(assemble.rehearse(loaded))
     counts = []
     for item in dataclasses.fields(loaded.configuration):
         entities = getattr(loaded.configuration, item.name)
-        if isinstance(entities, dict) and entities:
+        if isinstance(entities, dict) and entities and item.name != "places":
             name = item.name.removesuffix("s") if len(entities) == 1 else item.name
             counts.append(f"{len(entities)} {name.replace('_', ' ')}")
     out = stdout()
@@ -86,7 +89,7 @@ def explain(arguments: argparse.Namespace) -> int:
     if match is None:
         out.line(f"{_label(out, 'answer')}404 no Route matched with those values")
     else:
-        _tell_match(out, loaded, match, (path, query), arguments.consumer)
+        _tell_match(out, loaded, match, (scheme, path, query), arguments.consumer)
     out.line()
     out.table(
         [
@@ -142,13 +145,17 @@ def _headers(given: list[str]) -> Headers:
 
 
 def _tell_match(
-    out: Output, loaded: Loaded, match: Match[Route], target: tuple[str, str], consumer: str | None
+    out: Output, loaded: Loaded, match: Match[Route], target: tuple[str, str, str], consumer: str | None
 ) -> None:
-    path, query = target
+    scheme, path, query = target
     route = match.payload
     configuration = loaded.configuration
     service = configuration.services.get(route.service or "")
-    out.line(f"{_label(out, 'route')}{out.style(route.name or route.id, 'green')}")
+    place = f" ({configuration.places[route.id]})"
+    out.line(f"{_label(out, 'route')}{out.style(route.name or route.id, 'green')}{out.style(place, 'dim')}")
+    if scheme == "http" and is_https_only(route):
+        out.line(f"{_label(out, 'answer')}{route.https_redirect_status_code}: the route is for https only")
+        return
     if match.captures:
         captures = ", ".join(f"{name}={text}" for name, text in match.captures.items())
         out.line(f"{_label(out, 'captures')}{captures}")

@@ -84,7 +84,8 @@ def build_certificates(configuration: Configuration, settings: Settings) -> Cert
         try:
             contexts[entity.id] = _loaded(pairs, settings.ssl_protocols)
         except TlsError as error:
-            problems.append(Problem(Place("certificates"), f"certificates[{entity.id}]", str(error)))
+            place = configuration.places.get(entity.id, Place("certificates"))
+            problems.append(Problem(place, f"certificates[{entity.id}]", str(error)))
     for sni in configuration.snis.values():
         if sni.certificate in contexts:
             named[sni.name.lower()] = contexts[sni.certificate]

@@ -141,12 +141,17 @@ def compile_snapshot(
                 join=compile_joiner(route, entity),
                 strips=route.strip_path,
                 preserve_host=route.preserve_host,
-                https_only=not {"http", "ws", "grpc"} & set(route.protocols),
+                https_only=is_https_only(route),
                 meter=telemetry.meter(route, entity),
             )
         )
     router = Router((route.route, route) for route in compiled)
     return Snapshot(generation, digest, router, tuple(compiled), tuple(plugins), balancers)
+
+
+def is_https_only(route: entities.Route) -> bool:
+    """Whether plain requests are told to come back over TLS."""
+    return not {"http", "ws", "grpc"} & set(route.protocols)
 
 
 def _no_service(_exchange: Exchange) -> Reply:

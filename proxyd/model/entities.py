@@ -8,7 +8,7 @@ stands here is what the rest of proxyd works with. Fields and defaults follow Ko
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -36,6 +36,9 @@ from proxyd.model.grammar import (  # noqa: TC001 - pydantic evaluates them
     Text,
 )
 from proxyd.model.healthchecks import Healthchecks
+
+if TYPE_CHECKING:
+    from proxyd.errors import Place
 
 __all__ = [
     "ACL",
@@ -249,6 +252,7 @@ class Configuration:
     """Every entity of one file by id, in the order of the file.
 
     ``transform`` is the file's ``_transform``: whether passwords in it are plain and yet to be hashed.
+    ``places`` tells by id where entities stand in the file, as far as they came from one.
     """
 
     services: dict[str, Service] = field(default_factory=dict)
@@ -266,3 +270,4 @@ class Configuration:
     jwt_secrets: dict[str, JWTSecret] = field(default_factory=dict)
     acls: dict[str, ACL] = field(default_factory=dict)
     transform: bool = True
+    places: dict[str, Place] = field(default_factory=dict)

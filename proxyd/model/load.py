@@ -127,7 +127,8 @@ def _load(
     checker = PluginChecker(plugins, settings.unknown_plugins, report)
     configuration = Configuration(transform=_transform(root, report))
     for draft in walk.drafts:
-        _keep(draft, configuration, checker, decoder)
+        if _keep(draft, configuration, checker, decoder):
+            configuration.places[draft.id] = draft.element.place(report.file)
         advise(draft, settings, report)
     warn_unknown_variables(env, frozenset(secrets.used), report)
     report.raise_errors()
@@ -148,9 +149,11 @@ def _collector_paused() -> Iterator[None]:
         gc.enable()
 
 
-def _keep(draft: Draft, configuration: Configuration, checker: PluginChecker, decoder: Decoder) -> None:
-    if draft.entity is not None and (draft.collection != "plugins" or checker.check(draft, decoder)):
-        getattr(configuration, draft.collection)[draft.id] = draft.entity
+def _keep(draft: Draft, configuration: Configuration, checker: PluginChecker, decoder: Decoder) -> bool:
+    if draft.entity is None or (draft.collection == "plugins" and not checker.check(draft, decoder)):
+        return False
+    getattr(configuration, draft.collection)[draft.id] = draft.entity
+    return True
 
 
 def _format_version(root: Element, report: Report) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
-from proxyd.downstream.protocol import Limits
+from proxyd.clock import Clock, DeadlineWheel
+from proxyd.downstream.connection import Limits
+from proxyd.downstream.tls import build_certificates
 from proxyd.errors import ConfigError, Place, Problem
 from proxyd.gateway.snapshot import Snapshot, compile_snapshot, instantiate
 from proxyd.http1.parser import HeadLimits
 from proxyd.plugins import BY_NAME
+from proxyd.telemetry.record import Telemetry
 from proxyd.upstream.connector import dial
 from proxyd.upstream.dnsclient import DnsClient
 from proxyd.upstream.factory import build_balancers
@@ -17,10 +21,9 @@ from proxyd.upstream.pool import Pool, PoolLimits
 from proxyd.upstream.registry import Registry
 
 if TYPE_CHECKING:
-    from proxyd.clock import Clock, DeadlineWheel
+    from proxyd.model.listen import Listen
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
-    from proxyd.telemetry.record import Telemetry
     from proxyd.upstream.connector import Endpoint
 
 
@@ -93,3 +96,27 @@ def make_snapshot(
         generation=generation,
         digest=loaded.hash,
     )
+
+
+async def rehearse(loaded: Loaded) -> None:
+    """Make what a start would make, and start none of it; raises ConfigError with all that is in the way."""
+    clock, settings = Clock(), loaded.settings
+    registry = make_registry(settings, DeadlineWheel(clock, asyncio.get_running_loop()))
+    problems: list[Problem] = []
+    try:
+        if any(listen.ssl for listen in listens(settings)):
+            build_certificates(loaded.configuration, settings)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        resolver = make_resolver(settings, clock)
+        make_snapshot(loaded, settings, registry, resolver, clock, Telemetry(clock), 1)
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+
+
+def listens(settings: Settings) -> tuple[Listen, ...]:
+    """Return every address that the process listens on."""
+    return (*settings.proxy_listen, *settings.status_listen, *settings.admin_listen)

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from proxyd.gateway.snapshot import Snapshot
-    from proxyd.model.listen import Listen
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
 
@@ -89,7 +88,7 @@ class Worker:
         self._snapshot = await self._compile(self._loaded)
         begun.push_async_callback(self._stop_snapshot)
         self._handler = self._make_handler(self._snapshot, trusted)
-        if any(listen.ssl for listen in self._listens()):
+        if any(listen.ssl for listen in assemble.listens(settings)):
             certificates = build_certificates(self._loaded.configuration, settings)
             self._front = TlsFront(certificates, settings.ssl_protocols)
         context = self._front.context if self._front is not None else None
@@ -99,10 +98,6 @@ class Worker:
         self.config.loaded(self._loaded.hash)
         self._not_ready = ""
         log.notice("started", listen=self.addresses, status=self.status_addresses, routes=self._routes())
-
-    def _listens(self) -> Iterable[Listen]:
-        settings = self.settings
-        return (*settings.proxy_listen, *settings.status_listen, *settings.admin_listen)
 
     def _make_handler(self, snapshot: Snapshot, trusted: TrustedIPs) -> Handler:
         settings = self.settings

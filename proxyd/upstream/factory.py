@@ -101,17 +101,20 @@ class Balancers:
     def build(self, resolver: Resolver, clock: Clock) -> None:
         """Make everything; raises ConfigError with every problem."""
         problems: list[Problem] = []
+        places = self._configuration.places
         for upstream in self._configuration.upstreams.values():
             try:
                 self._add_upstream(upstream, resolver)
             except (TlsError, ValueError) as error:
-                problems.append(Problem(Place("upstreams"), f"upstreams[{upstream.name}]", str(error)))
+                place = places.get(upstream.id, Place("upstreams"))
+                problems.append(Problem(place, f"upstreams[{upstream.name}]", str(error)))
         for service in self._configuration.services.values():
             try:
                 self._add_service(service, resolver, clock)
             except (TlsError, ValueError) as error:
                 name = service.name or service.id
-                problems.append(Problem(Place("services"), f"services[{name}]", str(error)))
+                place = places.get(service.id, Place("services"))
+                problems.append(Problem(place, f"services[{name}]", str(error)))
         if problems:
             raise ConfigError(problems)
 

@@ -1,0 +1,108 @@
+"""The command line: verbs, their options, and what ``--help`` says of them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from proxyd import __version__
+from proxyd.cli import inspect, run
+from proxyd.cli.output import stdout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Action = Callable[[argparse.Namespace], int]
+
+EXAMPLES = """\
+examples:
+  proxyd run                                     the gateway with config/proxyd.yml
+  proxyd run --config kong.yml                   with a file of Kong's
+  proxyd check --config kong.yml                 every error in it, with its line
+  proxyd routes                                  routes in the order in which they are tried
+  proxyd explain GET http://localhost/api/items  which one wins, and why
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line; ``action`` of what it parses is the verb's function."""
+    parser = argparse.ArgumentParser(
+        prog="proxyd",
+        description="An API gateway that reads Kong's declarative files.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"proxyd {__version__}")
+    verbs = _Verbs(parser)
+    verbs.with_config(
+        "run", "start the gateway", run.run, "PROXYD_PROXY_LISTEN=0.0.0.0:80 proxyd run --config kong.yml"
+    )
+    verbs.with_config(
+        "check",
+        "check a configuration and count what is in it",
+        inspect.check,
+        "proxyd check --config kong.yml",
+    )
+    verbs.with_config(
+        "routes", "list the routes in the order in which they are tried", inspect.routes, "proxyd routes"
+    )
+    _explain(verbs)
+    verbs.add(
+        "schema",
+        "print a JSON Schema of the file, for editors",
+        inspect.schema,
+        "proxyd schema > proxyd.schema.json",
+    )
+    demo = verbs.add("demo", "start the demo backend alone", run.demo, "proxyd demo --listen 127.0.0.1:3000")
+    demo.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:3000", help="default %(default)s")
+    verbs.add("version", "print the version", version, "proxyd version")
+    return parser
+
+
+def _explain(verbs: _Verbs) -> None:
+    verb = verbs.with_config(
+        "explain",
+        "tell where a request goes, why, and which plugins run on it",
+        inspect.explain,
+        "proxyd explain POST https://api.example.com/orders -H 'X-Version: 2' --consumer mobile-app",
+    )
+    verb.add_argument("method", metavar="METHOD", help="the request's method")
+    verb.add_argument("url", metavar="URL", help="the request's URL, as the client writes it")
+    verb.add_argument(
+        "-H", "--header", metavar="NAME:VALUE", action="append", default=[], help="a header; may be repeated"
+    )
+    verb.add_argument("--consumer", metavar="NAME", help="the consumer that authentication finds")
+
+
+class _Verbs:
+    """The verbs of a parser."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._verbs = parser.add_subparsers(title="commands", dest="verb", metavar="COMMAND", required=True)
+
+    def add(self, name: str, text: str, action: Action, example: str) -> argparse.ArgumentParser:
+        verb = self._verbs.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog=f"example:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        verb.set_defaults(action=action)
+        return verb
+
+    def with_config(self, name: str, text: str, action: Action, example: str) -> argparse.ArgumentParser:
+        verb = self.add(name, text, action, example)
+        verb.add_argument(
+            "-c",
+            "--config",
+            metavar="FILE",
+            help="the declarative file; default $PROXYD_DECLARATIVE_CONFIG, then config/proxyd.yml",
+        )
+        return verb
+
+
+def version(_arguments: argparse.Namespace) -> int:
+    """Print the version."""
+    stdout().line(f"proxyd {__version__}")
+    return 0
