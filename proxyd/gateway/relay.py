@@ -150,8 +150,6 @@ class Relay:
         line = encoder.status_line(status, head.reason)
         marks = self._forwarder.marks.proxied(exchange)
         self.sink.hold(b"".join((line, headers.encode(), extra, marks, b"\r\n")))
-        if head.framing < 0:
-            self.sink.flush()  # its body may be long in coming
 
     def _frame(self, head: ResponseHead) -> bytes:
         """Frame a body whose length is not known, or not known any more."""
@@ -173,6 +171,10 @@ class Relay:
         if data:
             exchange.bytes_sent += len(data)
             self.sink.write(framing.chunk(data) if self._chunked_down else data)
+
+    def response_waits(self) -> None:
+        """Send what there is of the answer."""
+        self.sink.flush()
 
     def response_end(self, trailers: bytes, now: float) -> None:
         """Complete the answer; the connection has gone back to its pool."""

@@ -46,6 +46,9 @@ class Owner(Protocol):
     def response_data(self, data: bytes) -> None:
         """Take a piece of the body."""
 
+    def response_waits(self) -> None:
+        """Hear that more of the body is to come, and may be long in coming."""
+
     def response_end(self, trailers: bytes, now: float) -> None:
         """Take the end; the connection is not the owner's any more."""
 
@@ -246,11 +249,12 @@ class UpstreamConnection(asyncio.Protocol):
             self._finish(b"", now, clean=True)
             return
         self._decoder = framing.decoder(head.framing)
+        self.deadline = now + self._read_timeout  # before the owner hears, who may pause the connection
         owner.response_head(head, now)
         if length:
             self._body(data[size:], now)
-        else:
-            self.deadline = now + self._read_timeout
+        if self.owner is not None:
+            self.owner.response_waits()
 
     def _interim(self, head: ResponseHead, rest: bytes, now: float) -> None:
         """Pass a 1xx on; what stands behind it is the next head, or the tunnel's first bytes."""
@@ -271,12 +275,11 @@ class UpstreamConnection(asyncio.Protocol):
         if self.owner is None or decoder is None:  # the owner gave up on seeing the head
             return
         payload, rest = decoder.feed(data)
+        self.deadline = now + self._read_timeout  # before the owner hears, who may pause the connection
         if payload:
             self.owner.response_data(payload)
         if decoder.done:
             self._finish(decoder.trailers, now, clean=not rest)
-        else:
-            self.deadline = now + self._read_timeout
 
     def _finish(self, trailers: bytes, now: float, *, clean: bool) -> None:
         owner = self.owner
