@@ -210,7 +210,7 @@ class Worker:
         limit = self.settings.shutdown_timeout if drain is None else drain
         if self._listener is not None:
             self._listener.close()
-            if not await self.clients.drain(limit):
+            if not await self.clients.drain(limit) and len(self.clients):
                 log.warning("requests were cut", connections=len(self.clients), after_seconds=limit)
                 await self.clients.abort()
         await self._started.aclose()
