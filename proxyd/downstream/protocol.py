@@ -78,7 +78,10 @@ class Downstream(Intake):
                 self._read_over(len(data))
                 return
             self._buffer = self._buffer + data if self._buffer else data
-            self._pump()
+            if self._writable:
+                self._pump()
+            elif len(self._buffer) > HIGH_WATER:
+                self._pause_reading()
         elif self._tunnel is not None:
             self._exchange.bytes_received += len(data)
             self._tunnel.write(data)
@@ -90,12 +93,18 @@ class Downstream(Intake):
                 self._pause_reading()
 
     def _pump(self) -> None:
-        """Work off the requests in the buffer, until one has to be waited for."""
+        """Work off the requests in the buffer, until one has to be waited for, or the client for its answers."""
         if self._pumping:  # called from within: the loop below goes on
             return
         self._pumping = True
         try:
-            while self._exchange is None and self._buffer and not self._closing and not self._lingering:
+            while (
+                self._exchange is None
+                and self._buffer
+                and self._writable
+                and not self._closing
+                and not self._lingering
+            ):
                 parsed = parse_request(self._buffer, self._heads)
                 if parsed is None:
                     self._incomplete()
@@ -107,12 +116,8 @@ class Downstream(Intake):
             self._pumping = False
 
     def _incomplete(self) -> None:
-        if self._buffer.startswith(
-            b"\r\n"
-        ):  # RFC 9112 section 2.2: an empty line before a request is read over
-            self._buffer = self._buffer[2:]
-            self._pumping = False
-            self._pump()
+        if self._buffer == b"\r\n":  # RFC 9112 section 2.2: some clients send one behind a body
+            self._buffer = b""
         elif self.requests and not self._head_begun:
             self._head_begun = True
             self._within(self._limits.header_timeout)
@@ -167,6 +172,8 @@ class Downstream(Intake):
         elif not self._keep_alive or self._connections.draining:
             self.close()
         else:
+            if not self._writable:  # what it has asked for comes first; send_timeout runs
+                return
             self._wheel.watch(self, exchange.ended + self._limits.keepalive_timeout)
             self._resume_reading()
             if self._buffer:
@@ -273,11 +280,17 @@ class Downstream(Intake):
     def resume_writing(self) -> None:
         """Hear that it does again."""
         self._writable = True
-        if not self._closing:
-            self.deadline = 0.0
-            if self._exchange is None:
-                self._within(self._limits.keepalive_timeout)
-            elif self._receiver is not None:
+        if self._closing:
+            return
+        self.deadline = 0.0
+        if self._lingering:
+            self._within(self._limits.lingering_timeout)
+        elif self._exchange is None:
+            self._within(self._limits.keepalive_timeout)
+            self._resume_reading()
+            self._pump()
+        else:
+            if self._receiver is not None:
                 self._within(self._limits.body_timeout)
-        if self._owner is not None:
-            self._owner.client_writable(True)
+            if self._owner is not None:
+                self._owner.client_writable(True)

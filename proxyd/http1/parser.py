@@ -64,6 +64,8 @@ def parse_request(data: bytes, limits: HeadLimits) -> tuple[RequestHead, int] | 
 
 def parse_any_request(data: bytes, limits: HeadLimits) -> tuple[RequestHead, int] | None:
     """Do what ``parse_request`` does, for heads of every kind."""
+    if data.startswith(b"\r"):
+        return _behind_empty_line(data, limits)
     end = data.find(b"\r\n\r\n")
     if end < 0 or end > limits.size:
         _check_partial(data, limits)
@@ -77,6 +79,16 @@ def parse_any_request(data: bytes, limits: HeadLimits) -> tuple[RequestHead, int
         raise ProtocolError("request line too long", 414)
     headers = Headers(_fields(data[line_end : end + 2], limits.count))
     return _request(_METHODS.get(method) or method.decode(), target, int(minor), headers), end + 4
+
+
+def _behind_empty_line(data: bytes, limits: HeadLimits) -> tuple[RequestHead, int] | None:
+    # RFC 9112 section 2.2: one empty line before a request is read over.
+    if data in {b"\r", b"\r\n"}:
+        return None
+    if not data.startswith(b"\r\n") or data.startswith(b"\r", 2):
+        raise ProtocolError("not HTTP")
+    parsed = parse_any_request(data[2:], limits)
+    return None if parsed is None else (parsed[0], parsed[1] + 2)
 
 
 def parse_response(data: bytes, method: str, limits: HeadLimits) -> tuple[ResponseHead, int] | None:

@@ -82,6 +82,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_idle_timeout",
         "_keep_alive",
         "_method",
+        "_paused",
         "_read_timeout",
         "_request_ended",
         "_transport",
@@ -116,6 +117,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._decoder: Decoder | None = None
         self._tunnel: Tunnel | None = None
         self._method = "GET"
+        self._paused = False  # reading is
         self._keep_alive = False
         self._request_ended = True
         self._read_timeout = 60.0
@@ -154,12 +156,14 @@ class UpstreamConnection(asyncio.Protocol):
     def pause(self) -> None:
         """Stop reading the answer: the client is slow."""
         if not self._closing:
+            self._paused = True
             self._transport.pause_reading()  # type: ignore[union-attr]
             self.deadline = 0.0
 
     def resume(self) -> None:
         """Read on."""
         if not self._closing:
+            self._paused = False
             self._transport.resume_reading()  # type: ignore[union-attr]
             self._wheel.watch(self, self._wheel.now() + self._read_timeout)
 
@@ -288,6 +292,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.owner = None
         self._decoder = None
         if clean and self._keep_alive and self._request_ended and not self._closing:
+            if self._paused:  # the last bytes were too much for the client; the connection is another's now
+                self.resume()
             self.idle_since = now
             if self._idle_timeout:
                 self._wheel.watch(self, now + self._idle_timeout)
