@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Gateway]]]:
-    """Give what starts a gateway, ``await gateway(config, setting=value)``; a port or a URL will do for it."""
+    """Give what starts a gateway, from a configuration and settings; a port or a URL will do for the former."""
     running: list[Gateway] = []
 
     async def start(config: dict[str, Any] | str | int, **settings: Any) -> Gateway:

@@ -131,6 +131,21 @@ class Wire:
                     pass
         return self._take(len(self.received))
 
+    async def discard(self, count: int, seen: Callable[[int], None] | None = None) -> bytes:
+        """Read ``count`` bytes without keeping them, and return the last; ``seen`` hears of each piece."""
+        loop = asyncio.get_running_loop()
+        last = self._take(len(self.received))
+        left = count - len(last)
+        while left > 0:
+            async with asyncio.timeout(PATIENCE):
+                last = await loop.sock_recv(self.sock, min(left, BLOCK))
+            if not last:
+                raise EOFError(f"end of stream with {left} bytes to come")
+            left -= len(last)
+            if seen is not None:
+                seen(len(last))
+        return last
+
     async def silent(self, seconds: float) -> bool:
         """Tell whether nothing comes for a while, the end of the stream included."""
         if self._taken < len(self.received):
