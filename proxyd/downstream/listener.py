@@ -169,13 +169,17 @@ class Listener:
             if listen.path:
                 self._unix_paths.append(listen.path)
             tls = context if listen.ssl else None
-            server = await loop.create_server(
-                self._make,
-                sock=sock,
-                ssl=tls,
-                backlog=listen.backlog,
-                ssl_handshake_timeout=self._limits.header_timeout if tls is not None else None,
-            )
+            try:
+                server = await loop.create_server(
+                    self._make,  # type: ignore[arg-type]  # a protocol by its methods: compiled, it has no base
+                    sock=sock,
+                    ssl=tls,
+                    backlog=listen.backlog,
+                    ssl_handshake_timeout=self._limits.header_timeout if tls is not None else None,
+                )
+            except OSError as error:  # somebody else has begun to listen since
+                sock.close()
+                raise _in_the_way(listen, error) from error
             self._servers.append(server)
             addresses.append(describe(sock, tls=listen.ssl))
         return addresses
@@ -203,24 +207,34 @@ def describe(sock: socket.socket, *, tls: bool) -> str:
 
 def bind(listen: Listen) -> socket.socket:
     """Open the socket of one ``proxy_listen`` entry; raises ConfigError that names what is in the way."""
+    family = socket.AF_UNIX if listen.path else socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if listen.path:
             _remove_stale(listen.path)
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             sock.bind(listen.path)
         else:
-            family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-            sock = socket.socket(family, socket.SOCK_STREAM)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if listen.reuseport:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if listen.so_keepalive:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if listen.deferred:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, listen.ipv6only)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.bind((listen.host, listen.port))
     except OSError as error:
-        reason = f"cannot listen on {listen}: {os.strerror(error.errno) if error.errno else error}"
-        raise ConfigError([Problem(Place("proxy_listen"), "", reason)]) from error
+        sock.close()
+        raise _in_the_way(listen, error) from error
     sock.setblocking(False)  # the socket API's own
     return sock
+
+
+def _in_the_way(listen: Listen, error: OSError) -> ConfigError:
+    reason = f"cannot listen on {listen}: {os.strerror(error.errno) if error.errno else error}"
+    return ConfigError([Problem(Place("proxy_listen"), "", reason)])
 
 
 def _remove_stale(path: str) -> None:

@@ -111,6 +111,8 @@ def _advise(settings: Settings, places: dict[str, tuple[Place, str]], report: Re
     for name in ("proxy_listen", "status_listen", "admin_listen"):
         if any(listen.http2 for listen in getattr(settings, name)):
             report.warn(*places[name], "http2 is not offered: clients are answered in HTTP/1.1")
+        if any(listen.proxy_protocol for listen in getattr(settings, name)):
+            report.error(*places[name], "proxy_protocol is not read: what stands in front must not send it")
 
 
 def warn_unknown_variables(env: Mapping[str, str], used: frozenset[str], report: Report) -> None:

@@ -99,7 +99,7 @@ class Settings(Entity):
 
     # --- listeners
     proxy_listen: Listens = (Listen("0.0.0.0", 8000),)  # noqa: S104 - Kong's default: the gateway is the public side
-    """Where clients connect. Flags: ssl, backlog=N, proxy_protocol, reuseport, so_keepalive=on."""
+    """Where clients connect. Flags: ssl, backlog=N, reuseport, so_keepalive=on."""
     status_listen: Listens = (Listen("127.0.0.1", 8007),)
     """Where metrics and status are read."""
     admin_listen: Listens = (Listen("127.0.0.1", 8001),)
