@@ -10,6 +10,8 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
+from proxyd.gateway.marks import VIA
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -29,12 +31,12 @@ class TrustedIPs:
 
     def __init__(self, blocks: Iterable[str]) -> None:
         blocks = tuple(blocks)
-        self._unix = "unix:" in blocks
+        self._trusts_unix = "unix:" in blocks
         self._networks = [ipaddress.ip_network(block, strict=False) for block in blocks if block != "unix:"]
 
     def __contains__(self, address: object) -> bool:
         if address == "unix:" or not self._networks:
-            return self._unix and address == "unix:"
+            return self._trusts_unix and address == "unix:"
         try:
             parsed = ipaddress.ip_address(str(address))
         except ValueError:
@@ -92,11 +94,15 @@ def _address(text: str) -> str:
 
 
 def lines_for(client: Client) -> bytes:
-    """Return the lines that say the same of every request on a connection whose peer forwarded nothing."""
+    """Return the lines that say the same of every request on a connection whose peer forwarded nothing.
+
+    Via stands in them for requests of every kind: behind the lines of proxies in front it is the next member of
+    the list, as RFC 9110 section 7.6.3 wants it.
+    """
     peer = client.peer
     return (
         f"X-Forwarded-For: {peer}\r\nX-Real-IP: {peer}\r\n"
-        f"X-Forwarded-Proto: {client.scheme}\r\nX-Forwarded-Port: {client.port}\r\n"
+        f"X-Forwarded-Proto: {client.scheme}\r\nX-Forwarded-Port: {client.port}\r\nVia: {VIA.decode()}\r\n"
     ).encode()
 
 
@@ -111,9 +117,9 @@ def rewrite_forwarded(exchange: Exchange) -> dict[bytes, bytes] | None:
     None where nothing was written: ``lines_for`` the client serves then.
     """
     headers = exchange.request.headers
-    if headers.raw is not None or _OURS.isdisjoint(headers.lines):
-        return None
     client = exchange.client
+    if headers.raw is not None or (_OURS.isdisjoint(headers.lines) and exchange.client_ip == client.peer):
+        return None
     lines = headers.lines
     before = headers.get(b"x-forwarded-for")
     peer = client.peer.encode()
