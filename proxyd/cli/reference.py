@@ -1,0 +1,60 @@
+"""The reference of all plugins as Markdown, out of their classes; ``docs/plugins.md`` holds it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import PydanticUndefined
+
+from proxyd.plugin import PHASES, Plugin
+from proxyd.plugins import PLUGINS
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+
+def reference() -> str:
+    """Return a section for each plugin: what it does, when it runs, and its settings with their defaults."""
+    return "\n".join(_section(plugin) for plugin in PLUGINS)
+
+
+def _section(plugin: type[Plugin[Any]]) -> str:
+    phases = [phase for phase in PHASES if getattr(plugin, phase) is not getattr(Plugin, phase)]
+    lines = [
+        f"### `{plugin.name}`",
+        "",
+        f"{(plugin.__doc__ or '').strip()} Priority {plugin.priority}; phases {', '.join(phases)}.",
+        "",
+        "| Setting | Type | Default | Meaning |",
+        "|---|---|---|---|",
+    ]
+    properties = plugin.Config.model_json_schema()["properties"]
+    lines += [
+        f"| `{name}` | {_type(properties[name])} | {_default(field)} | {field.description} |"
+        for name, field in plugin.Config.model_fields.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _type(schema: dict[str, Any]) -> str:
+    """Write a JSON Schema's type in a few words."""
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "anyOf" in schema:
+        return " or ".join(_type(one) for one in schema["anyOf"] if one.get("type") != "null")
+    kind = str(schema.get("type", "any"))
+    if kind == "array":
+        return f"list of {_type(schema.get('items', {}))}"
+    if "minimum" in schema and "maximum" in schema:
+        return f"{kind} {schema['minimum']} to {schema['maximum']}"
+    return kind
+
+
+def _default(field: FieldInfo) -> str:
+    default = field.get_default(call_default_factory=False)
+    if default is PydanticUndefined or field.is_required():
+        return "required"
+    return "none" if default is None else f"`{json.dumps(default, default=str)}`"
