@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import PydanticUndefined
-
 from proxyd.plugin import PHASES, Plugin
 from proxyd.plugins import PLUGINS
 
@@ -16,10 +14,11 @@ if TYPE_CHECKING:
 
 def reference() -> str:
     """Return a section for each plugin: what it does, when it runs, and its settings with their defaults."""
-    return "\n".join(_section(plugin) for plugin in PLUGINS)
+    return "\n".join(section(plugin) for plugin in PLUGINS)
 
 
-def _section(plugin: type[Plugin[Any]]) -> str:
+def section(plugin: type[Plugin[Any]]) -> str:
+    """Return the section of one plugin."""
     phases = [phase for phase in PHASES if getattr(plugin, phase) is not getattr(Plugin, phase)]
     lines = [
         f"### `{plugin.name}`",
@@ -54,7 +53,7 @@ def _type(schema: dict[str, Any]) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    default = field.get_default(call_default_factory=False)
-    if default is PydanticUndefined or field.is_required():
+    if field.is_required():
         return "required"
+    default = field.get_default(call_default_factory=True, validated_data={})
     return "none" if default is None else f"`{json.dumps(default, default=str)}`"

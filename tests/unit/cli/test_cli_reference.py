@@ -1,0 +1,57 @@
+"""The reference of plugins: types and defaults in a few words."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from pydantic import Field
+
+from proxyd import plugin
+from proxyd.cli.reference import reference, section
+from proxyd.plugins import PLUGINS
+
+
+class Config(plugin.Config):
+    """Settings of the sample."""
+
+    needed: str
+    """What must be given."""
+    kinds: list[Literal["a", "b"]] = Field(default_factory=list)
+    """Some of two."""
+    count: int | None = Field(None, ge=1, le=5)
+    """How many."""
+
+
+class Sample(plugin.Plugin[Config]):
+    """Does nothing."""
+
+    name = "sample"
+    priority = 7
+
+    def log(self, exchange):
+        """Do nothing."""
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "| `needed` | string | required | What must be given. |",
+        "| `kinds` | list of `a`, `b` | `[]` | Some of two. |",
+        "| `count` | integer 1 to 5 | none | How many. |",
+    ],
+)
+def test_a_setting_is_a_row(row):
+    """Name, type, default and meaning."""
+    assert row in section(Sample).splitlines()
+
+
+def test_a_section_tells_when_a_plugin_runs():
+    """Its sentence, its priority and the phases that it defines."""
+    assert "Does nothing. Priority 7; phases log." in section(Sample)
+
+
+def test_every_plugin_has_a_section():
+    """In the order in which they run."""
+    headings = [line[5:-1] for line in reference().splitlines() if line.startswith("### ")]
+    assert headings == [one.name for one in PLUGINS]
