@@ -15,7 +15,7 @@ JOBS ?= 0
 export PATH := $(PATH):/usr/sbin:$(CURDIR)/$(VENV)/debian/usr/sbin:$(CURDIR)/$(VENV)/debian/usr/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test e2e check format bench lock clean distclean debian
+.PHONY: help run test e2e compiled check format bench lock clean distclean debian
 
 help: ## show this
 	@bold= normal=; if [ -t 1 ]; then bold=$$'\e[1m' normal=$$'\e[0m'; fi; \
@@ -40,8 +40,10 @@ format: $(VENV)/.dev ## format the code, and fix what can be fixed
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.bench ## measure against other gateways (ARGS="--scenario plain")
+bench: $(VENV)/.compiled ## measure against other gateways (ARGS="--scenario plain")
 	@$(BIN)/python benchmarks/bench.py $(ARGS)
+
+compiled: $(VENV)/.compiled ## compile the modules that requests pass through, into .venv/compiled
 
 lock: ## write constraints.txt anew: the newest versions that pyproject.toml allows
 	@lock=$$(mktemp -d); trap 'rm -rf "$$lock"' EXIT; \
@@ -82,6 +84,16 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/python
 	@$(call install,.[bench])
+
+# The compiled build stands beside the source, which stays what is imported: PYTHONPATH=.venv/compiled takes it.
+$(VENV)/.compiled: setup.py $(shell find proxyd -name '*.py' -o -name '*.pyx') | $(VENV)/.bench
+	@command -v $${CC:-cc} >/dev/null || { echo "a C compiler is missing: apt-get install build-essential python3-dev" >&2; exit 1; }
+	@echo "compiling (a minute or two)"
+	@rm -rf build $(VENV)/compiled
+	@PROXYD_COMPILE=1 $(BIN)/pip install -q --no-deps --no-build-isolation --target $(VENV)/compiled . > $(VENV)/compile.log 2>&1 || \
+	  { grep -m 5 "error" $(VENV)/compile.log >&2; exit 1; }
+	@rm -rf build
+	@touch $@
 
 # Install once per change of versions. Without a network, an environment that already works goes on being used.
 define install

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from proxyd.model.entities import Consumer, Route, Service, Stored
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Client:
     """Who is at the other end of a downstream connection; one per connection.
 
@@ -36,7 +36,7 @@ class Client:
     forwarded: bytes = b""  # header lines for the upstream that are the same for every request
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Reply:
     """An answer that the gateway gives itself.
 

@@ -8,9 +8,9 @@ from benchmarks.peers.aiohttp_peer import AiohttpPeer
 from benchmarks.peers.envoy import EnvoyPeer
 from benchmarks.peers.haproxy import HaproxyPeer
 from benchmarks.peers.nginx import NginxPeer
-from benchmarks.peers.proxyd import ProxydPeer
+from benchmarks.peers.proxyd import ProxydPeer, PurePeer
 
 if TYPE_CHECKING:
     from benchmarks.peers.base import Peer
 
-PEERS: tuple[Peer, ...] = (NginxPeer(), ProxydPeer(), HaproxyPeer(), EnvoyPeer(), AiohttpPeer())
+PEERS: tuple[Peer, ...] = (NginxPeer(), ProxydPeer(), PurePeer(), HaproxyPeer(), EnvoyPeer(), AiohttpPeer())

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from benchmarks.peers.base import output
 from benchmarks.process import Command, free_port
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def one_route(origin: int) -> dict[str, Any]:
@@ -20,11 +18,23 @@ def one_route(origin: int) -> dict[str, Any]:
     return {"_format_version": "3.0", "services": [service]}
 
 
+COMPILED = Path(sys.prefix) / "compiled"  # where `make compiled` puts the compiled build
+
+
 class ProxydPeer:
-    """``proxyd run`` as a user starts it; metrics are on, as always."""
+    """``proxyd run`` as a user starts it, compiled where `make compiled` has been; metrics are on, as always."""
 
     name = "proxyd"
-    settings = "1 process, one service and route, no plugin, metrics on, no access log"
+
+    @property
+    def settings(self) -> str:
+        """Describe how it runs."""
+        build = "compiled" if self.environment() else "not compiled"
+        return f"{build}, 1 process, one service and route, no plugin, metrics on, no access log"
+
+    def environment(self) -> dict[str, str]:
+        """Return what makes Python find the build that is meant."""
+        return {"PYTHONPATH": str(COMPILED)} if COMPILED.is_dir() else {}
 
     def missing(self) -> str | None:
         """Tell whether ``proxyd version`` works."""
@@ -55,4 +65,19 @@ class ProxydPeer:
             "WORKER_CONNECTIONS": "65536",
         }
         env = {f"PROXYD_{name}": value for name, value in settings.items()}
+        env |= self.environment()
         return Command([sys.executable, "-m", "proxyd", "run", "-c", str(config)], env)
+
+
+class PurePeer(ProxydPeer):
+    """The same source, interpreted."""
+
+    name = "proxyd-python"
+
+    def environment(self) -> dict[str, str]:
+        """Return nothing: the installed package is Python."""
+        return {}
+
+    def missing(self) -> str | None:
+        """Tell whether there is a difference to see."""
+        return None if COMPILED.is_dir() else "the row proxyd is that already: make compiled has not been run"

@@ -5,19 +5,21 @@ What the bytes mean is the business of ``protocol``, whose ``Downstream`` is thi
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from proxyd.http1.parser import HeadLimits  # noqa: TC001  # a compiled dataclass needs its types
+
 if TYPE_CHECKING:
+    import asyncio
+
     from proxyd.downstream.listener import Connections
     from proxyd.exchange import Client
-    from proxyd.http1.parser import HeadLimits
 
 LINGER_LIMIT = 256 * 1024  # bytes of a body read over before a connection is closed under it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
     """How long and how much a client may take; seconds and bytes, 0 is no limit."""
 
@@ -31,7 +33,7 @@ class Limits:
     lingering_timeout: float
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection:
     """A client's connection, without what is said over it. ``client`` is known once it is made."""
 
     __slots__ = (

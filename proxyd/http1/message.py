@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ BODILESS = frozenset({204, 304})  # final answers that never have a body (RFC 91
 SWITCHING = 101
 
 
-@dataclass(slots=True, eq=False)
 class RequestHead:
     """A request line and its end-to-end header fields.
 
@@ -27,21 +25,50 @@ class RequestHead:
     takes them. Host, Expect and what else describes this hop is in these attributes and not in ``headers``.
     """
 
-    method: str
-    target: str
-    path: str
-    query: str
-    minor: int
-    host: str
-    headers: Headers
-    framing: int
-    keep_alive: bool
-    upgrade: str = ""
-    expect_continue: bool = False
-    trailers: bool = False
+    __slots__ = (
+        "expect_continue",
+        "framing",
+        "headers",
+        "host",
+        "keep_alive",
+        "method",
+        "minor",
+        "path",
+        "query",
+        "target",
+        "trailers",
+        "upgrade",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        path: str,
+        query: str,
+        minor: int,
+        host: str,
+        headers: Headers,
+        framing: int,
+        keep_alive: bool,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.path = path
+        self.query = query
+        self.minor = minor
+        self.host = host
+        self.headers = headers
+        self.framing = framing
+        self.keep_alive = keep_alive
+        self.upgrade = ""
+        self.expect_continue = False
+        self.trailers = False
+
+    def __repr__(self) -> str:
+        return f"<RequestHead {self.method} {self.path} host={self.host} framing={self.framing} {self.headers!r}>"
 
 
-@dataclass(slots=True, eq=False)
 class ResponseHead:
     """A status line and its end-to-end header fields; ``framing`` is a length in bytes, CHUNKED or UNTIL_CLOSE.
 
@@ -49,11 +76,26 @@ class ResponseHead:
     ``upgrade`` the lower-case protocol that a 101 switches to.
     """
 
-    status: int
-    reason: bytes
-    minor: int
-    headers: Headers
-    framing: int
-    keep_alive: bool
-    idle_timeout: int = -1
-    upgrade: str = ""
+    __slots__ = ("framing", "headers", "idle_timeout", "keep_alive", "minor", "reason", "status", "upgrade")
+
+    def __init__(
+        self,
+        status: int,
+        reason: bytes,
+        minor: int,
+        headers: Headers,
+        framing: int,
+        keep_alive: bool,
+        idle_timeout: int = -1,
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.minor = minor
+        self.headers = headers
+        self.framing = framing
+        self.keep_alive = keep_alive
+        self.idle_timeout = idle_timeout
+        self.upgrade = ""
+
+    def __repr__(self) -> str:
+        return f"<ResponseHead {self.status} framing={self.framing} {self.headers!r}>"

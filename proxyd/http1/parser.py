@@ -36,12 +36,12 @@ _METHODS = {
 _ONCE = frozenset({b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HeadLimits:
     """How large a head may be. Defaults are no looser than nginx's ``large_client_header_buffers 4 8k``."""
 
     line: int = 8 * 1024  # bytes of the request line: 414 beyond
-    size: int = 32 * 1024  # bytes of the whole head: 431 beyond
+    size: int = 32 * 1024  # bytes of the whole head, without the end of its last line and the empty one: 431
     count: int = 100  # fields: 431 beyond
 
 
@@ -110,15 +110,12 @@ def parse_response(data: bytes, method: str, limits: HeadLimits) -> tuple[Respon
 def parse_any_response(data: bytes, method: str, limits: HeadLimits) -> tuple[ResponseHead, int] | None:
     """Do what ``parse_response`` does, for heads of every kind."""
     end = data.find(b"\r\n\r\n")
-    if end < 0:
-        if len(data) > limits.size:
-            raise ProtocolError("response head too large")
-        if _BARE_LF.search(data):
-            raise ProtocolError("bare LF in response head")
+    if end < 0 or end > limits.size:
+        _check_partial_response(data, limits)
         return None
     match = _STATUS_LINE.match(data)
-    if match is None or end > limits.size:
-        raise ProtocolError("malformed status line" if match is None else "response head too large")
+    if match is None:
+        raise ProtocolError("malformed status line")
     version, code, reason = match.groups()
     headers = Headers(_fields(data[match.end() : end + 2], limits.count))
     minor = int(version)
@@ -225,7 +222,7 @@ def _check_partial(data: bytes, limits: HeadLimits) -> None:
     line_end = data.find(b"\n")
     if (line_end if line_end >= 0 else len(data)) > limits.line:
         raise ProtocolError("request line too long", 414)
-    if len(data) > limits.size:
+    if len(data) > limits.size + 3:  # the rest of the empty line may still come
         raise ProtocolError("request head too large", 431)
     if data and not _TOKEN_START.match(data):
         raise ProtocolError("not HTTP")
@@ -233,6 +230,18 @@ def _check_partial(data: bytes, limits: HeadLimits) -> None:
         raise _bad_request_line(data)
     if _BARE_LF.search(data):
         raise ProtocolError("bare LF in request head")
+
+
+def _check_partial_response(data: bytes, limits: HeadLimits) -> None:
+    # Whoever answers in another protocol is not waited for.
+    if not (data.startswith(b"HTTP/1.") or b"HTTP/1.".startswith(data)):
+        raise ProtocolError("answer is not HTTP/1")
+    if b"\n" in data and not _STATUS_LINE.match(data):
+        raise ProtocolError("malformed status line")
+    if len(data) > limits.size + 3:
+        raise ProtocolError("response head too large")
+    if _BARE_LF.search(data):
+        raise ProtocolError("bare LF in response head")
 
 
 def _bad_request_line(data: bytes) -> ProtocolError:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from proxyd.model.base import Stored
-from proxyd.model.grammar import Text  # noqa: TC001 - pydantic evaluates it
+from proxyd.model.grammar import Text
 
 JWTAlgorithm = Literal[
     "HS256",

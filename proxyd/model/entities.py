@@ -20,7 +20,7 @@ from proxyd.model.credentials import (
     JWTSecret,
     KeyAuthCredential,
 )
-from proxyd.model.grammar import (  # noqa: TC001 - pydantic evaluates them
+from proxyd.model.grammar import (
     HeaderName,
     Host,
     HostName,

@@ -60,7 +60,7 @@ def make_registry(settings: Settings, wheel: DeadlineWheel) -> Registry:
     heads = head_limits(settings)
 
     def make_pool(endpoint: Endpoint) -> Pool:
-        return Pool(endpoint, dial, limits, heads, wheel)
+        return Pool(endpoint, dial, limits, heads, wheel)  # type: ignore[arg-type]  # as in the listener
 
     return Registry(make_pool)
 

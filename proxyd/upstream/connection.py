@@ -7,7 +7,6 @@ connection is closed instead of pooled.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Protocol, cast
 
 from proxyd.errors import GatewayError, Kind, ProtocolError
@@ -16,6 +15,8 @@ from proxyd.http1.message import SWITCHING
 from proxyd.http1.parser import HeadLimits, parse_response
 
 if TYPE_CHECKING:
+    import asyncio
+
     from proxyd.clock import DeadlineWheel
     from proxyd.http1.framing import Decoder
     from proxyd.http1.message import ResponseHead
@@ -69,7 +70,7 @@ class Tunnel(Protocol):
         """Pass the end of the stream on."""
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection:
     """The client side of one connection to a peer."""
 
     __slots__ = (

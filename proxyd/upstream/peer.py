@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from proxyd.upstream.connector import Endpoint  # noqa: TC001  # a compiled tuple class needs its types
+
 if TYPE_CHECKING:
-    from proxyd.upstream.connector import Endpoint
     from proxyd.upstream.health import Health
     from proxyd.upstream.pool import Pool
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DOUBTFUL_AFTER = 0.1  # seconds idle after which a connection is looked at before an unrepeatable request
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PoolLimits:
     """Kong's ``upstream_keepalive_*``."""
 

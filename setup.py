@@ -1,0 +1,55 @@
+"""What is compiled, where there is a C compiler.
+
+The scanner of common heads always is, if it can be: without a compiler the installation goes on, and regular
+expressions do its work. ``PROXYD_COMPILE=1`` compiles the modules that a request passes through as well, with
+mypyc, from the very same source; that needs mypy and a compiler, and fails without. ``make compiled`` does it.
+"""
+
+import os
+
+from setuptools import Extension, setup
+
+COMPILED = (
+    "clock",
+    "exchange",
+    "downstream/body",
+    "downstream/connection",
+    "downstream/intake",
+    "downstream/listener",
+    "downstream/protocol",
+    "gateway/forward",
+    "gateway/forwarded",
+    "gateway/handler",
+    "gateway/marks",
+    "gateway/paths",
+    "gateway/relay",
+    "gateway/upload",
+    "gateway/router/cache",
+    "gateway/router/index",
+    "gateway/router/router",
+    "http1/encoder",
+    "http1/framing",
+    "http1/headers",
+    "http1/message",
+    "http1/parser",
+    "http1/target",
+    "telemetry/date",
+    "telemetry/histogram",
+    "telemetry/meter",
+    "telemetry/record",
+    "telemetry/timing",
+    "upstream/algorithms",
+    "upstream/balancer",
+    "upstream/connection",
+    "upstream/peer",
+    "upstream/pool",
+)
+
+
+extensions = [Extension("proxyd.http1._scan", ["proxyd/http1/_scan.pyx"], optional=True)]
+if os.environ.get("PROXYD_COMPILE"):
+    from mypyc.build import mypycify
+
+    extensions += mypycify([f"proxyd/{name}.py" for name in COMPILED], opt_level="2")
+
+setup(ext_modules=extensions)
