@@ -127,7 +127,9 @@ class Worker:
                     self.status_addresses = list(server.addresses)
 
     async def _compile(self, loaded: Loaded) -> Snapshot:
-        snapshot = assemble.make_snapshot(
+        # A large file takes a second to compile: requests go on meanwhile.
+        snapshot = await asyncio.to_thread(
+            assemble.make_snapshot,
             loaded,
             self.settings,
             self._registry,

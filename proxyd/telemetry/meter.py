@@ -151,6 +151,6 @@ class Meters:
         """Iterate over the meters that have counted anything."""
         if self.unmatched.used:
             yield self.unmatched
-        for meter in self._meters.values():
+        for meter in list(self._meters.values()):  # a reload adds some from its thread
             if meter.used:
                 yield meter
