@@ -242,9 +242,9 @@ def _chunked(headers: Headers, minor: int) -> int:
         raise ProtocolError("Content-Length beside Transfer-Encoding")
     if not minor:
         raise ProtocolError("Transfer-Encoding before HTTP/1.1")
-    codings = headers.tokens(b"transfer-encoding")
-    if codings != [b"chunked"]:
-        undoable = codings.count(b"chunked") == 1 and codings[-1] == b"chunked"
+    if (headers.get(b"transfer-encoding") or b"").lower() != b"chunked":
+        codings = headers.tokens(b"transfer-encoding")
+        undoable = len(codings) > 1 and codings.count(b"chunked") == 1 and codings[-1] == b"chunked"
         raise ProtocolError("unsupported transfer coding", 501 if undoable else 400)
     return CHUNKED
 
