@@ -240,9 +240,15 @@ class UpstreamConnection:
             return
         head, size = parsed
         self._buffer = b""
-        if head.status < FINAL:
-            self._interim(head, data[size:], now)
-            return
+        while head.status < FINAL:
+            data = self._interim(head, data[size:], now)
+            if not data or self.owner is None:
+                return
+            parsed = parse_response(data, self._method, self._heads)
+            if parsed is None:
+                self._buffer = data
+                return
+            head, size = parsed
         self._keep_alive = head.keep_alive
         if head.idle_timeout >= 0:
             self._idle_timeout = idle_time(head.idle_timeout, self.pool.limits.idle_timeout)
@@ -261,19 +267,18 @@ class UpstreamConnection:
         if self.owner is not None:
             self.owner.response_waits()
 
-    def _interim(self, head: ResponseHead, rest: bytes, now: float) -> None:
-        """Pass a 1xx on; what stands behind it is the next head, or the tunnel's first bytes."""
+    def _interim(self, head: ResponseHead, rest: bytes, now: float) -> bytes:
+        """Pass a 1xx on; returns what stands behind it, unless those are a tunnel's first bytes."""
         owner = self.owner
         if owner is None:
-            return
+            return b""
         if head.status == SWITCHING:
             self._buffer = rest
             owner.response_head(head, now)
-            return
+            return b""
         owner.response_informational(head)
         self.deadline = now + self._read_timeout
-        if rest:
-            self._head(rest, now)
+        return rest
 
     def _body(self, data: bytes, now: float) -> None:
         decoder = self._decoder
