@@ -68,11 +68,19 @@ class Wire:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self.received = b""
+        self._data = bytearray()
         self._taken = 0
 
     def __repr__(self) -> str:
-        return f"<Wire {self.received[self._taken :][-200:]!r}>"
+        return f"<Wire {self._pending()[-200:]!r}>"
+
+    @property
+    def received(self) -> bytes:
+        """Everything that has come, whether a test has read it or not; not what was discarded."""
+        return bytes(self._data)
+
+    def _pending(self) -> bytes:
+        return bytes(self._data[self._taken :])
 
     # --- sending
 
@@ -100,27 +108,29 @@ class Wire:
 
     async def _more(self) -> bool:
         data = await asyncio.get_running_loop().sock_recv(self.sock, BLOCK)
-        self.received += data
+        self._data += data
         return bool(data)
 
     def _take(self, end: int) -> bytes:
-        data = self.received[self._taken : end]
+        data = bytes(self._data[self._taken : end])
         self._taken = end
         return data
 
     async def until(self, mark: bytes) -> bytes:
         """Return what comes up to and with ``mark``."""
         async with asyncio.timeout(PATIENCE):
-            while (found := self.received.find(mark, self._taken)) < 0:
+            start = self._taken
+            while (found := self._data.find(mark, start)) < 0:
+                start = max(self._taken, len(self._data) - len(mark) + 1)
                 if not await self._more():
-                    raise EOFError(f"end of stream before {mark!r}: {self.received[self._taken :]!r}")
+                    raise EOFError(f"end of stream before {mark!r}: {self._pending()!r}")
         return self._take(found + len(mark))
 
     async def exactly(self, count: int) -> bytes:
         async with asyncio.timeout(PATIENCE):
-            while len(self.received) - self._taken < count:
+            while len(self._data) - self._taken < count:
                 if not await self._more():
-                    raise EOFError(f"end of stream before {count} bytes: {self.received[self._taken :]!r}")
+                    raise EOFError(f"end of stream before {count} bytes: {self._pending()!r}")
         return self._take(self._taken + count)
 
     async def rest(self) -> bytes:
@@ -129,12 +139,12 @@ class Wire:
             with contextlib.suppress(ConnectionError):
                 while await self._more():
                     pass
-        return self._take(len(self.received))
+        return self._take(len(self._data))
 
     async def discard(self, count: int, seen: Callable[[int], None] | None = None) -> bytes:
         """Read ``count`` bytes without keeping them, and return the last; ``seen`` hears of each piece."""
         loop = asyncio.get_running_loop()
-        last = self._take(len(self.received))
+        last = self._take(len(self._data))
         left = count - len(last)
         while left > 0:
             async with asyncio.timeout(PATIENCE):
@@ -148,7 +158,7 @@ class Wire:
 
     async def silent(self, seconds: float) -> bool:
         """Tell whether nothing comes for a while, the end of the stream included."""
-        if self._taken < len(self.received):
+        if self._taken < len(self._data):
             return False
         try:
             async with asyncio.timeout(seconds):

@@ -451,7 +451,7 @@ async def test_an_answer_cut_short_is_cut_short_for_the_client(gateway, origin, 
 async def test_pipelined_requests_wait_for_a_client_that_does_not_read(gateway, origin, raw):
     """Answers that nobody takes hold the requests behind them back, whose connections serve others meanwhile."""
     body = bytes(200_000)  # arrives in one piece
-    asked = 100
+    asked = 60
     upstream = await origin(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
     proxy = await gateway(upstream.port)
     slow = await raw(proxy.port, receive_buffer=4096)
