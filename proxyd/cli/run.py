@@ -13,6 +13,7 @@ from proxyd.cli import config
 from proxyd.cli.output import stderr, stdout
 from proxyd.errors import ProxydError
 from proxyd.model.grammar import split_port
+from proxyd.process import memory
 from proxyd.process.worker import Worker
 from proxyd.telemetry import events
 
@@ -75,6 +76,7 @@ async def _until_stopped(worker: Worker, loaded: Loaded, events_writer: LineWrit
     loop.add_signal_handler(signal.SIGUSR1, reopen)
     try:
         await worker.start()
+        memory.settle()
         _announce(worker, loaded)
         stopping = asyncio.ensure_future(stop.wait())
         while not stop.is_set():
@@ -84,6 +86,7 @@ async def _until_stopped(worker: Worker, loaded: Loaded, events_writer: LineWrit
             if reload.is_set():
                 reload.clear()
                 await worker.reload()
+                memory.settle()
     finally:
         await worker.stop()
 
