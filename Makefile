@@ -27,8 +27,8 @@ run: $(VENV)/.run ## start the gateway with config/proxyd.yml (CONFIG=FILE for a
 test: $(VENV)/.dev debian ## run every test (ARGS="-k router" for some, JOBS=2 for two processes)
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
-e2e: $(VENV)/.dev debian ## run the end-to-end tests
-	@$(BIN)/python -m pytest -m e2e $(ARGS)
+e2e: $(VENV)/.dev debian $(if $(COMPILED),$(VENV)/.compiled) ## run the end-to-end tests (COMPILED=1 on the compiled build)
+	@$(if $(COMPILED),PYTHONPATH=$(VENV)/compiled )$(BIN)/python -P -m pytest -m e2e $(ARGS)
 
 check: $(VENV)/.dev ## lint, types, and the shipped configurations
 	@$(BIN)/ruff check .

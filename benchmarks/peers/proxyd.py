@@ -66,7 +66,8 @@ class ProxydPeer:
         }
         env = {f"PROXYD_{name}": value for name, value in settings.items()}
         env |= self.environment()
-        return Command([sys.executable, "-m", "proxyd", "run", "-c", str(config)], env)
+        # -P: the source in the working directory must not come before the build that is meant.
+        return Command([sys.executable, "-P", "-m", "proxyd", "run", "-c", str(config)], env)
 
 
 class PurePeer(ProxydPeer):
