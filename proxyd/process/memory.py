@@ -15,7 +15,7 @@ THRESHOLDS = (20_000, 20, 50)  # objects made until a look at the young, then pe
 def settle() -> None:
     """Free what a start or a reload has left, and set the rest aside; once per configuration.
 
-    It takes as long as a walk over everything: about 10 ms for a usual file, 200 ms for 10,000 routes.
+    It takes as long as a walk over everything: milliseconds for a usual file, 70 ms for 10,000 routes and consumers.
     """
     gc.unfreeze()
     gc.collect()
