@@ -69,10 +69,12 @@ class DeadlineWheel:
         self._slots.setdefault(slot, []).append(thing)
 
     def _tick(self) -> None:
-        self._handle = None
-        self.advance()
-        if self._slots and self._handle is None:
-            self._handle = self._loop.call_later(TICK, self._tick)
+        # The handle stays while slots are worked off: what is watched meanwhile must not start the count anew,
+        # or the slots between would be passed over.
+        try:
+            self.advance()
+        finally:
+            self._handle = self._loop.call_later(TICK, self._tick) if self._slots else None
 
     def advance(self) -> None:
         """Work off every slot that is due by now."""
