@@ -5,6 +5,10 @@ What the bytes mean is the business of ``protocol``, whose ``Downstream`` is thi
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -131,6 +135,12 @@ class ClientConnection:
     def cut(self) -> None:
         """Close at once, whatever is under way."""
         self._transport.abort()
+
+    def _reset_on_close(self) -> None:
+        """See that the kernel closes with RST and not with FIN (SO_LINGER of 0 seconds)."""
+        descriptor = self._transport.get_extra_info("socket").fileno()
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as alias:
+            alias.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def _linger(self) -> None:
         """Close our side, and read over what the client still sends, so that it gets to read the answer.

@@ -185,11 +185,15 @@ class Downstream(Intake):
         self.close()
 
     def abort(self) -> None:
-        """End the exchange and the connection: its answer cannot be completed."""
+        """End the exchange and the connection: its answer cannot be completed.
+
+        A reset says so even where the end of the stream would be the end of the answer.
+        """
         self._forget()
         if not self._closing:
             self._closing = True
             self.deadline = 0.0
+            self._reset_on_close()
             self._transport.abort()
 
     def _forget(self) -> None:

@@ -6,6 +6,7 @@ Only where a name must be resolved or a connection dialled does the exchange bec
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from proxyd.errors import GatewayError, Kind, Retry
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from proxyd.exchange import Exchange
     from proxyd.gateway.marks import Marks
     from proxyd.gateway.sink import ClientSink
-    from proxyd.gateway.snapshot import CompiledRoute
+    from proxyd.gateway.snapshot import CompiledRoute, CompiledService
     from proxyd.gateway.tasks import Tasks
     from proxyd.upstream.peer import Peer
 
@@ -116,7 +117,7 @@ class Forwarder:
         while True:
             try:
                 if not service.balancer.resolved:
-                    await service.balancer.resolve()
+                    await _resolve(service)
                 if relay.peer is None:
                     self._choose(relay)
                 connection = await relay.peer.pool.connect(service.connect_timeout)  # type: ignore[union-attr]
@@ -171,6 +172,15 @@ class Forwarder:
         if relay.task is not None and relay.over:
             relay.task.cancel()
             relay.task = None
+
+
+async def _resolve(service: CompiledService) -> None:
+    """Wait for a name that was never resolved, no longer than for a connection; raises GatewayError."""
+    try:
+        async with asyncio.timeout(service.connect_timeout):
+            await service.balancer.resolve()
+    except TimeoutError:
+        raise GatewayError(Kind.NAME_RESOLUTION, "the name servers have not answered in time") from None
 
 
 def _unusual_lines(exchange: Exchange, lines: bytes) -> bytes:

@@ -108,7 +108,7 @@ class UpstreamConnection:
         self.slot = 0
         self._heads = heads
         self._wheel = wheel
-        self._transport: asyncio.Transport | None = None
+        self._transport: asyncio.Transport
         self._idle_timeout = pool.limits.idle_timeout
         self._closing = False
         self._eof = False  # in a tunnel: the upstream sends no more
@@ -145,7 +145,7 @@ class UpstreamConnection:
     def write(self, data: bytes) -> None:
         """Send bytes of the request, or of the tunnel."""
         if not self._closing:
-            self._transport.write(data)  # type: ignore[union-attr]
+            self._transport.write(data)
             if self._tunnel is not None:  # idle is when both directions are
                 self.deadline = self._wheel.now() + self._read_timeout
 
@@ -158,14 +158,14 @@ class UpstreamConnection:
         """Stop reading the answer: the client is slow."""
         if not self._closing:
             self._paused = True
-            self._transport.pause_reading()  # type: ignore[union-attr]
+            self._transport.pause_reading()
             self.deadline = 0.0
 
     def resume(self) -> None:
         """Read on."""
         if not self._closing:
             self._paused = False
-            self._transport.resume_reading()  # type: ignore[union-attr]
+            self._transport.resume_reading()
             self._wheel.watch(self, self._wheel.now() + self._read_timeout)
 
     def tunnel(self, other: Tunnel) -> None:
@@ -180,30 +180,29 @@ class UpstreamConnection:
     def end(self) -> None:
         """Pass on, in a tunnel, that the client will send no more."""
         self._ended = True
-        if self._eof or self._closing or not self._transport.can_write_eof():  # type: ignore[union-attr]
+        if self._eof or self._closing or not self._transport.can_write_eof():
             self.close()
         else:
-            self._transport.write_eof()  # type: ignore[union-attr]
+            self._transport.write_eof()
 
     def fileno(self) -> int:
         """Return the socket's descriptor."""
-        return cast("int", self._transport.get_extra_info("socket").fileno())  # type: ignore[union-attr]
+        return cast("int", self._transport.get_extra_info("socket").fileno())
 
     def abort(self) -> None:
         """Give the exchange up: what was under way is of no use to anyone."""
         self.owner = None
         self._tunnel = None
         if not self._closing:
-            self._closing = True
-            self.deadline = 0.0
-            self._transport.abort()  # type: ignore[union-attr]
+            self.close()
+            self._transport.abort()
 
     def close(self) -> None:
         """Close, after what was written has gone out."""
         if not self._closing:
             self._closing = True
             self.deadline = 0.0
-            self._transport.close()  # type: ignore[union-attr]
+            self._transport.close()
 
     # --- receiving the answer --------------------------------------------------------------------------------
 
@@ -241,7 +240,7 @@ class UpstreamConnection:
         head, size = parsed
         self._buffer = b""
         while head.status < FINAL:
-            data = self._interim(head, data[size:], now)
+            data = self._interim(owner, head, data[size:], now)
             if not data or self.owner is None:
                 return
             parsed = parse_response(data, self._method, self._heads)
@@ -267,11 +266,8 @@ class UpstreamConnection:
         if self.owner is not None:
             self.owner.response_waits()
 
-    def _interim(self, head: ResponseHead, rest: bytes, now: float) -> bytes:
+    def _interim(self, owner: Owner, head: ResponseHead, rest: bytes, now: float) -> bytes:
         """Pass a 1xx on; returns what stands behind it, unless those are a tunnel's first bytes."""
-        owner = self.owner
-        if owner is None:
-            return b""
         if head.status == SWITCHING:
             self._buffer = rest
             owner.response_head(head, now)
@@ -343,10 +339,8 @@ class UpstreamConnection:
 
     def deadline_passed(self) -> None:
         """Act on silence: the upstream's in an exchange, or everybody's on an idle connection."""
-        if self.owner is None:
+        if self.owner is None or self._tunnel is not None:
             self.pool.forget(self)
-            self.close()
-        elif self._tunnel is not None:
             self.close()
         elif not self._writable:
             self._fail(GatewayError(Kind.WRITE_TIMEOUT, f"no byte taken for {self._write_timeout:g} s"))
