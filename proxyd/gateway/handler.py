@@ -244,7 +244,9 @@ def _keep_trace(exchange: Exchange, headers: Headers) -> None:
 def _to_https(exchange: Exchange, route: CompiledRoute) -> Reply:
     status = route.route.https_redirect_status_code
     if status in _REDIRECTS:
-        location = f"https://{without_port(exchange.request.host)}{exchange.request.path}{exchange.request.query}"
+        location = (
+            f"https://{without_port(exchange.request.host)}{exchange.request.path}{exchange.request.query}"
+        )
         return Reply(status, body=b"", headers=Headers.of([(b"Location", location.encode())]))
     upgrade = [(b"Connection", b"Upgrade"), (b"Upgrade", b"TLS/1.2, HTTP/1.1")]
     return Reply(426, "Please use HTTPS protocol", headers=Headers.of(upgrade))
