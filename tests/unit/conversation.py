@@ -48,11 +48,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TURNS = 12  # of the loop, in which everything that waits for nothing has happened
+SHOWN = 1000  # characters of each step before the one that failed
 HANGS = object()  # a dial that never comes to an end
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 UP = b"GET / HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n"  # the same, as the upstream gets it
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+NO_ROUTE = (
+    b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: 103\r\n\r\n"
+    b'{\n  "message":"no Route matched with those values",\n  "request_id":"<id>"\n}'
+)
 
 
 def service(**more):
@@ -141,6 +146,7 @@ class Transport:
         self.paused = False
         self.closing = False
         self.blocked = False  # the other side takes nothing
+        self.choking = False  # nor will it from the next write on
         self.lost = False
         self.waiting = []  # what came while reading was paused
         self._extra = extra
@@ -152,6 +158,9 @@ class Transport:
         assert isinstance(data, bytes)
         if not self.lost:
             self.end.observe("receives", data)
+            if self.choking:
+                self.choking, self.blocked = False, True
+                self.end.protocol.pause_writing()
 
     def write_eof(self):
         self.end.observe("is_ended")
@@ -166,10 +175,13 @@ class Transport:
             self.flushed()
 
     def abort(self):
-        if not self.lost:
-            self.closing = self.lost = True
-            self.end.observe("is_aborted")
-            asyncio.get_running_loop().call_soon(self.end.protocol.connection_lost, None)
+        if self.end.events[-1:] == [("is_closed", b"")]:
+            self.end.events.pop()
+        elif self.lost:
+            return
+        self.end.observe("is_aborted")
+        self.closing, self.blocked = True, False
+        self.flushed()
 
     def is_closing(self):
         return self.closing
@@ -268,7 +280,9 @@ class End:
 
     def resets(self):
         """Reset the connection."""
-        return self._act("resets", lambda: self.transport.lose(ConnectionResetError(104, "Connection reset by peer")))
+        return self._act(
+            "resets", lambda: self.transport.lose(ConnectionResetError(104, "Connection reset by peer"))
+        )
 
     def slows(self):
         """Take nothing more for now."""
@@ -278,6 +292,14 @@ class End:
             self.protocol.pause_writing()
 
         return self._act("slows", do)
+
+    def chokes(self):
+        """Take nothing more once the next bytes have come."""
+
+        def do():
+            self.transport.choking = True
+
+        return self._act("chokes", do)
 
     def reads(self):
         """Take everything again."""
@@ -292,7 +314,11 @@ class End:
 
     def wakes(self):
         """Have something to read in the kernel."""
-        return self._act("wakes", lambda: self.transport.wake())
+
+        def do():
+            self.transport.wake()
+
+        return self._act("wakes", do)
 
     # --- what must have happened to it
 
@@ -346,8 +372,8 @@ class End:
         return Step(wanted, check)
 
     def _line(self, what, data=b""):
-        lines = [f"{self.name} {what.replace('_', ' ')}"]
-        return "\n".join(lines + [f"    {line!r}" for line in plain(data).splitlines(keepends=True)])
+        lines = [f"    {line!r}" for line in plain(data).splitlines(keepends=True)]
+        return "\n".join([f"{self.name} {what.replace('_', ' ')}", *lines])
 
 
 _NOISE = re.compile(rb"(?m)^(?:X-Forwarded-\w+|X-Real-IP|Via|Date): [^\r]*\r\n")
@@ -481,7 +507,9 @@ class Talk:
         )
         await self.snapshot.start()
         marks = Marks(settings.headers, self.clock.now, debug=settings.allow_debug_header)
-        real_ip = RealIP(trusted, settings.real_ip_header.lower().encode(), recursive=settings.real_ip_recursive)
+        real_ip = RealIP(
+            trusted, settings.real_ip_header.lower().encode(), recursive=settings.real_ip_recursive
+        )
         self.handler = Handler(
             self.snapshot, self.clock, self.tasks, marks, real_ip, self.telemetry, settings.error_default_type
         )
@@ -537,7 +565,7 @@ class Talk:
 
     def _differs(self, wanted, seen):
         difference = "\n".join(difflib.ndiff(wanted.splitlines(), seen.splitlines()))
-        pytest.fail("\n".join([*self.transcript, difference]), pytrace=False)
+        pytest.fail("\n".join([*(line[:SHOWN] for line in self.transcript), difference]), pytrace=False)
 
     async def settle(self):
         for _ in range(TURNS):
