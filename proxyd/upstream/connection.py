@@ -198,10 +198,10 @@ class UpstreamConnection:
             self._transport.abort()
 
     def close(self) -> None:
-        """Close, after what was written has gone out."""
+        """Close, after what was written has gone out; an upstream that does not take it is cut."""
         if not self._closing:
             self._closing = True
-            self.deadline = 0.0
+            self._wheel.watch(self, self._wheel.now() + self._write_timeout)
             self._transport.close()
 
     # --- receiving the answer --------------------------------------------------------------------------------
@@ -339,7 +339,9 @@ class UpstreamConnection:
 
     def deadline_passed(self) -> None:
         """Act on silence: the upstream's in an exchange, or everybody's on an idle connection."""
-        if self.owner is None or self._tunnel is not None:
+        if self._closing:
+            self._transport.abort()
+        elif self.owner is None or self._tunnel is not None:
             self.pool.forget(self)
             self.close()
         elif not self._writable:
@@ -365,6 +367,8 @@ class UpstreamConnection:
     def resume_writing(self) -> None:
         """Hear that it does again."""
         self._writable = True
+        if self._closing:
+            return
         self.deadline = 0.0
         if self._request_ended:
             self._wheel.watch(self, self._wheel.now() + self._read_timeout)
