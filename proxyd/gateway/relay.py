@@ -241,7 +241,8 @@ class Relay:
             self._forwarder.failed_midway(self, error)
             self._abort_client()
             return
-        self.sink.pause_body()
+        if self.upload is not None and not self.upload.done:  # otherwise the client is read, lest its end be missed
+            self.sink.pause_body()
         self._forwarder.retry_or_fail(self, error, reused=connection is not None and connection.requests > 1)
 
     def fail(self, error: GatewayError, reply: Reply) -> None:

@@ -40,11 +40,10 @@ class Upload:
     def begin(self, connection: UpstreamConnection, head: bytes, now: float) -> None:
         """Send the head with the first piece; for a further try, with all that was sent before."""
         if self._begun:
+            self._relay.sink.resume_body()
             connection.write(b"".join((head, *(self._sent or ()))))
             if self.done:
                 connection.request_ended(now)
-            else:
-                self._relay.sink.resume_body()
             return
         self._begun = True
         self._held = head

@@ -473,6 +473,7 @@ class Talk:
         self.wheel = DeadlineWheel(self.clock, self.loop)
         self.log = AccessLog()
         self.dials = []  # what becomes of the next ones: a GatewayError, HANGS; otherwise they succeed
+        self.addresses = []  # that were dialled, successfully or not
         self.dialled = []
         self.pools = []
         self.clients = []
@@ -538,6 +539,7 @@ class Talk:
         return pool
 
     async def _dial(self, endpoint, make, timeout):  # noqa: ASYNC109  # as the pool calls it
+        self.addresses.append(endpoint.host)
         outcome = self.dials.pop(0) if self.dials else None
         if outcome is HANGS:
             await asyncio.Event().wait()
