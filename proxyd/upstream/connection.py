@@ -121,8 +121,7 @@ class UpstreamConnection:
         self._paused = False  # reading is
         self._keep_alive = False
         self._request_ended = True
-        self._read_timeout = 60.0
-        self._write_timeout = 60.0
+        self._read_timeout = self._write_timeout = 60.0
 
     def __repr__(self) -> str:
         state = "closed" if self._closing else "idle" if self.owner is None else "answering"
@@ -191,8 +190,7 @@ class UpstreamConnection:
 
     def abort(self) -> None:
         """Give the exchange up: what was under way is of no use to anyone."""
-        self.owner = None
-        self._tunnel = None
+        self.owner = self._tunnel = None
         if not self._closing:
             self.close()
             self._transport.abort()
@@ -334,8 +332,7 @@ class UpstreamConnection:
             self._fail(GatewayError(Kind.BAD_RESPONSE, f"answer cut short{f': {exc}' if exc else ''}"))
         else:
             self._fail(GatewayError(Kind.RESET, str(exc) if exc else "closed without an answer"))
-        self.owner = None
-        self._tunnel = None
+        self.owner = self._tunnel = None
 
     def deadline_passed(self) -> None:
         """Act on silence: the upstream's in an exchange, or everybody's on an idle connection."""
@@ -367,10 +364,9 @@ class UpstreamConnection:
     def resume_writing(self) -> None:
         """Hear that it does again."""
         self._writable = True
-        if self._closing:
-            return
-        self.deadline = 0.0
-        if self._request_ended:
-            self._wheel.watch(self, self._wheel.now() + self._read_timeout)
-        if self.owner is not None:
-            self.owner.upstream_writable(True)
+        if not self._closing:
+            self.deadline = 0.0
+            if self._request_ended:
+                self._wheel.watch(self, self._wheel.now() + self._read_timeout)
+            if self.owner is not None:
+                self.owner.upstream_writable(True)
