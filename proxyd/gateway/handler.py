@@ -10,13 +10,14 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
+from proxyd.errors import ProtocolError
 from proxyd.exchange import Exchange, Reply
 from proxyd.gateway.forwarded import without_port
+from proxyd.gateway.pipeline import log_failure
 from proxyd.gateway.reply import render
 from proxyd.http1 import encoder
 from proxyd.http1.headers import Headers
 from proxyd.http1.message import RequestHead
-from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.trace import is_valid, new_request_id
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from proxyd.clock import Clock
-    from proxyd.errors import ProtocolError
     from proxyd.exchange import Client
     from proxyd.gateway.forward import Forwarder
     from proxyd.gateway.forwarded import RealIP
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from proxyd.gateway.snapshot import CompiledRoute, Snapshot
     from proxyd.gateway.tasks import Tasks
     from proxyd.telemetry.record import Telemetry
-
-log = get_logger("gateway")
 
 NONCE_SIZE = 16  # bytes of a Sec-WebSocket-Key (RFC 6455 section 4.1)
 MAX_REQUEST_ID = 128  # bytes of a request id taken over from a trusted proxy
@@ -142,7 +140,10 @@ class Handler:
             self._run(exchange, route, sink, rest)
 
     def _crashed(self, exchange: Exchange, route: CompiledRoute, sink: ClientSink, error: Exception) -> None:
-        log.error("plugin failed", request_id=exchange.request_id, route=route.route.name, exc_info=error)
+        if isinstance(error, ProtocolError):  # of the body that a plugin wanted to read: the client's fault
+            self.reply(exchange, route, sink, Reply(error.status, fault=True))
+            return
+        log_failure(exchange, error)
         self.reply(exchange, route, sink, Reply(500, fault=True))
 
     # --- the gateway's own answers ---------------------------------------------------------------------------
@@ -153,10 +154,13 @@ class Handler:
         exchange.status = status = reply.status
         headers, body = render(reply, exchange, self._default_type)
         if route is not None:
-            for header_phase in route.pipeline.header_filter:
-                header_phase(exchange, status, headers)
-            for body_phase in route.pipeline.body_filter:
-                body = body_phase(exchange, body, True)
+            try:
+                for header_phase in route.pipeline.header_filter:
+                    header_phase(exchange, status, headers)
+                for body_phase in route.pipeline.body_filter:
+                    body = body_phase(exchange, body, True)
+            except Exception as error:  # noqa: BLE001  # this is the last answer that there is
+                log_failure(exchange, error)
         lines = headers.encode()
         if status in {204, 304}:
             body = b""
@@ -194,7 +198,10 @@ class Handler:
         exchange.ended = self._now()
         if route is not None:
             for phase in route.pipeline.log:
-                phase(exchange)
+                try:
+                    phase(exchange)
+                except Exception as error:  # noqa: BLE001  # the record and the connection go on
+                    log_failure(exchange, error)
             self._telemetry.finished(exchange, route.meter)
         else:
             self._telemetry.finished(exchange, None)

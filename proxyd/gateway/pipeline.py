@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from proxyd.plugin import PHASES, Plugin
+from proxyd.telemetry.events import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from proxyd.exchange import Exchange
+
+log = get_logger("gateway")
 
 _ORDER = (
     ("route", "service", "consumer"),
@@ -29,6 +32,12 @@ _ORDER = (
     ("service",),
     (),
 )
+
+
+def log_failure(exchange: Exchange, error: Exception) -> None:
+    """Tell of an exception that a phase let escape."""
+    route = exchange.route.name if exchange.route is not None else None
+    log.error("plugin failed", request_id=exchange.request_id, route=route, exc_info=error)
 
 
 def rank(plugin: Plugin[Any]) -> int:

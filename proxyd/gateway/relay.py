@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from proxyd.errors import GatewayError, Kind
 from proxyd.exchange import Reply
+from proxyd.gateway.pipeline import log_failure
 from proxyd.gateway.upload import Upload
 from proxyd.http1 import encoder, framing
 from proxyd.http1.message import BODILESS, SWITCHING
@@ -135,8 +136,8 @@ class Relay:
         if exchange.context is not None and "balancer" in exchange.context:
             headers.add(b"Set-Cookie", exchange.context["balancer"])
         pipeline = route.pipeline
-        for phase in pipeline.header_filter:
-            phase(exchange, status, headers)
+        if pipeline.header_filter and not self._filter_head(head):
+            return
         extra = b""
         if head.framing or (pipeline.body_filter and status not in BODILESS):
             if head.framing < 0 or pipeline.body_filter:
@@ -150,6 +151,16 @@ class Relay:
         line = encoder.status_line(status, head.reason)
         marks = self._forwarder.marks.proxied(exchange)
         self.sink.hold(b"".join((line, headers.encode(), extra, marks, b"\r\n")))
+
+    def _filter_head(self, head: ResponseHead) -> bool:
+        try:
+            for phase in self.route.pipeline.header_filter:
+                phase(self.exchange, head.status, head.headers)
+        except Exception as error:  # noqa: BLE001  # what a filter was to take out must not get through
+            self._responding = False
+            self._crashed(error)
+            return False
+        return True
 
     def _frame(self, head: ResponseHead) -> bytes:
         """Frame a body whose length is not known, or not known any more."""
@@ -166,8 +177,8 @@ class Relay:
     def response_data(self, data: bytes) -> None:
         """Send a piece of the answer's body on."""
         exchange = self.exchange
-        for phase in self.route.pipeline.body_filter:
-            data = phase(exchange, data, False)
+        if self.route.pipeline.body_filter:
+            data = self._filtered(data, last=False)
         if data:
             exchange.bytes_sent += len(data)
             self.sink.write(framing.chunk(data) if self._chunked_down else data)
@@ -192,12 +203,19 @@ class Relay:
             self.sink.finish()
 
     def _flush_filters(self) -> None:
-        data = b""
-        for phase in self.route.pipeline.body_filter:
-            data = phase(self.exchange, data, True)
+        data = self._filtered(b"", last=True)
         if data and self.exchange.request.method != "HEAD" and self.exchange.status not in BODILESS:
             self.exchange.bytes_sent += len(data)
             self.sink.write(framing.chunk(data) if self._chunked_down else data)
+
+    def _filtered(self, data: bytes, *, last: bool) -> bytes:
+        try:
+            for phase in self.route.pipeline.body_filter:
+                data = phase(self.exchange, data, last)
+        except Exception as error:  # noqa: BLE001  # the same
+            self._crashed(error)
+            return b""
+        return data
 
     def client_writable(self, writable: bool) -> None:
         """Pause the upstream's answer while the client is slow to take it."""
@@ -216,8 +234,8 @@ class Relay:
             self._responding = False
             self.upstream_failed(GatewayError(Kind.BAD_RESPONSE, f"switched to {head.upgrade!r} unasked"))
             return
-        for phase in self.route.pipeline.header_filter:
-            phase(exchange, SWITCHING, head.headers)
+        if not self._filter_head(head):
+            return
         exchange.upgraded = True
         marks = self._forwarder.marks.proxied(exchange)
         self.sink.write(
@@ -241,9 +259,20 @@ class Relay:
             self._forwarder.failed_midway(self, error)
             self._abort_client()
             return
-        if self.upload is not None and not self.upload.done:  # otherwise the client is read, lest its end be missed
+        # A client whose request is complete is read on, lest its end be missed.
+        if self.upload is not None and not self.upload.done:
             self.sink.pause_body()
         self._forwarder.retry_or_fail(self, error, reused=connection is not None and connection.requests > 1)
+
+    def _crashed(self, error: Exception) -> None:
+        """Take an exception of a plugin that looked at the answer."""
+        log_failure(self.exchange, error)
+        self._drop_connection()
+        self.exchange.error = GatewayError(Kind.INTERNAL, f"a plugin failed: {error!r}")
+        if self._responding:
+            self._abort_client()
+        else:
+            self._answer(Reply(500, fault=True))
 
     def fail(self, error: GatewayError, reply: Reply) -> None:
         """Answer with the gateway's own reply; no further try follows."""

@@ -480,6 +480,7 @@ class Talk:
         self.crashes = []
         self.transcript = []
         self.upstream = Upstreams(self)
+        self.snapshot = None
 
     async def start(self, config=None, plugins=(), pool=None, **settings):
         """Start the gateway; ``pool`` are PoolLimits, ``plugins`` classes besides those that come with it."""
@@ -598,6 +599,8 @@ class Talk:
 
     async def stop(self):
         self.wheel.close()
+        if self.snapshot is None:  # what was to be started is no configuration
+            return
         await self.tasks.stop()
         await self.snapshot.stop()
         for end in [*self.clients, *self.dialled]:
