@@ -1,0 +1,152 @@
+"""request-termination: what it may be told, and what it answers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conversation import GET, OK, UP, service
+from pydantic import ValidationError
+
+from proxyd.exchange import Client, Exchange
+from proxyd.http1.headers import Headers
+from proxyd.http1.message import RequestHead
+from proxyd.model.entities import Route, Service
+from proxyd.plugin import Scope
+from proxyd.plugins.request_termination import Config, RequestTermination
+
+
+def plugin(**config):
+    return RequestTermination(Config(**config), "id", Scope())
+
+
+def exchange(*fields, query=""):
+    head = RequestHead("GET", "/a" + query, "/a", query, 1, "h", Headers.of(fields), 0, keep_alive=True)
+    return Exchange(head, Client("192.0.2.1", 4000, "http", 8000), 0.0)
+
+
+# --- config --------------------------------------------------------------------------------------------------
+
+
+def test_defaults():
+    """Kong's."""
+    assert Config().model_dump() == {
+        "status_code": 503,
+        "message": None,
+        "content_type": None,
+        "body": None,
+        "echo": False,
+        "trigger": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"status_code": 99},
+        {"status_code": 600},
+        {"status_code": "ok"},
+        {"message": "a", "body": "b"},
+        {"message": "a", "content_type": "b/c"},
+        {"content_type": "b/c"},
+        {"echo": True, "body": "b"},
+        {"unknown": 1},
+    ],
+)
+def test_what_contradicts_itself_is_refused(config):
+    """Message is for JSON, body and content_type for anything else; echo makes its own."""
+    with pytest.raises(ValidationError):
+        Config(**config)
+
+
+# --- phases --------------------------------------------------------------------------------------------------
+
+JSON = b"application/json; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("config", "status", "content_type", "body"),
+    [
+        ({}, 503, JSON, b'{"message":"Service unavailable"}'),
+        ({"status_code": 404}, 404, JSON, b'{"message":"Not found"}'),
+        ({"status_code": 418}, 418, JSON, b""),
+        ({"status_code": 403, "message": 'So "long"'}, 403, JSON, b'{"message":"So \\"long\\""}'),
+        ({"body": "<p>"}, 503, JSON, b"<p>"),
+        ({"body": "<p>é", "content_type": "text/html"}, 503, b"text/html", "<p>é".encode()),
+        ({"status_code": 200, "body": ""}, 200, JSON, b""),
+    ],
+)
+def test_it_answers(config, status, content_type, body):
+    """With the message in JSON, or with the body as it is."""
+    reply = plugin(**config).access(exchange())
+    assert (reply.status, reply.headers.get(b"content-type"), reply.body) == (status, content_type, body)
+
+
+@pytest.mark.parametrize(
+    ("request_", "answers"),
+    [
+        (exchange(), False),
+        (exchange((b"X-Stop", b"")), True),
+        (exchange((b"x-stop", b"0")), True),
+        (exchange(query="?X-Stop"), True),
+        (exchange(query="?a=b&X-Stop=1"), True),
+        (exchange(query="?X%2DStop=1"), True),
+        (exchange(query="?x-stop=1"), False),
+        (exchange(query="?a=X-Stop"), False),
+        (exchange((b"Other", b"X-Stop")), False),
+    ],
+)
+def test_a_trigger_limits_it(request_, answers):
+    """A header in any case of letters, or a query argument in just that one."""
+    assert (plugin(trigger="X-Stop").access(request_) is not None) is answers
+
+
+def test_an_echo_tells_what_was_asked():
+    """For debugging: the request, and what it matched."""
+    request = exchange((b"Accept", b"a/b"), query="?c=d")
+    request.route = Route(id="r-id", name="r")
+    request.service = Service(id="s-id", name="s", host="h")
+    request.captures = {0: "/a", "name": "a"}
+    body = json.loads(plugin(echo=True, message="here", trigger="c").access(request).body)
+    assert body == {
+        "message": "here",
+        "trigger": "c",
+        "request": {
+            "scheme": "http",
+            "host": "h",
+            "method": "GET",
+            "path": "/a",
+            "query": "c=d",
+            "headers": {"accept": "a/b"},
+        },
+        "matched_route": {
+            "service": {"id": "s-id", "name": "s"},
+            "route": {"id": "r-id", "name": "r"},
+            "uri_captures": {"0": "/a", "name": "a"},
+        },
+    }
+
+
+# --- in a gateway --------------------------------------------------------------------------------------------
+
+
+async def test_a_terminated_request_goes_nowhere(talk):
+    """Answer after answer, from one reply that nobody changes; what has no trigger passes."""
+    config = {"status_code": 410, "message": "gone", "trigger": "stop"}
+    client = await talk.start(service(plugins=[{"name": "request-termination", "config": config}]))
+    asked = GET.replace(b"/ ", b"/?stop ")
+    gone = (
+        b"HTTP/1.1 410 Gone\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: 18\r\n\r\n"
+        b'{"message":"gone"}'
+    )
+    await talk(
+        client.sends(asked),
+        client.receives(gone),
+        client.sends(asked),
+        client.receives(gone),
+        client.sends(GET),
+        talk.upstream.receives(UP),
+        talk.upstream.sends(OK),
+        client.receives(OK),
+        talk.logged("GET / 410", "GET / 410", "GET / 200"),
+    )
