@@ -49,7 +49,7 @@ lock: ## write constraints.txt anew: the newest versions that pyproject.toml all
 	@lock=$$(mktemp -d); trap 'rm -rf "$$lock"' EXIT; \
 	$(PYTHON3) -m venv "$$lock" && "$$lock/bin/pip" install -q -e '.[dev,bench]'; \
 	{ echo "# Every version of an installation that the tests have passed on. Made by: make lock"; \
-	  "$$lock/bin/pip" freeze --exclude-editable; } > constraints.txt; \
+	  "$$lock/bin/pip" freeze --all --exclude pip --exclude-editable; } > constraints.txt; \
 	echo "constraints.txt: $$(grep -c == constraints.txt) packages"
 
 clean: ## remove what tests and builds leave
