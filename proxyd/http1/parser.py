@@ -33,7 +33,8 @@ _METHODS = {
     name.encode(): name
     for name in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT")
 }
-_ONCE = frozenset({b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization"})
+_ONCE = frozenset({b"content-length", b"transfer-encoding", b"content-type"})
+_ONCE_IN_REQUESTS = _ONCE | {b"host", b"authorization"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def parse_any_request(data: bytes, limits: HeadLimits) -> tuple[RequestHead, int
     line_end = match.end()
     if line_end > limits.line:
         raise ProtocolError("request line too long", 414)
-    headers = Headers(_fields(data[line_end : end + 2], limits.count))
+    headers = Headers(_fields(data[line_end : end + 2], limits.count, _ONCE_IN_REQUESTS))
     return _request(_METHODS.get(method) or method.decode(), target, int(minor), headers), end + 4
 
 
@@ -117,7 +118,7 @@ def parse_any_response(data: bytes, method: str, limits: HeadLimits) -> tuple[Re
     if match is None:
         raise ProtocolError("malformed status line")
     version, code, reason = match.groups()
-    headers = Headers(_fields(data[match.end() : end + 2], limits.count))
+    headers = Headers(_fields(data[match.end() : end + 2], limits.count, _ONCE))
     minor = int(version)
     status = int(code)
     response = ResponseHead(
@@ -143,7 +144,7 @@ def _idle_timeout(headers: Headers) -> int:
     return -1
 
 
-def _fields(section: bytes, limit: int) -> dict[bytes, bytes]:
+def _fields(section: bytes, limit: int, once: frozenset[bytes]) -> dict[bytes, bytes]:
     fields = FIELD_LINE.findall(section)
     # Every line must have matched from its start to its end: an odd one (folded, with white space before the
     # colon, with a control or a bare CR or LF in it) leaves fewer matches than lines.
@@ -152,16 +153,16 @@ def _fields(section: bytes, limit: int) -> dict[bytes, bytes]:
     if len(fields) > limit:
         raise ProtocolError("too many header fields", 431)
     lines = {name.lower(): line for line, name in fields}
-    return lines if len(lines) == len(fields) else _merge(fields)
+    return lines if len(lines) == len(fields) else _merge(fields, once)
 
 
-def _merge(fields: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+def _merge(fields: list[tuple[bytes, bytes]], once: frozenset[bytes]) -> dict[bytes, bytes]:
     lines: dict[bytes, bytes] = {}
     for line, name in fields:
         key = name.lower()
         if key not in lines:
             lines[key] = line
-        elif key in _ONCE:
+        elif key in once:
             raise ProtocolError(f"repeated {key.decode()}")
         else:
             lines[key] += line

@@ -10,7 +10,6 @@ import pytest
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 async def test_an_answer_cut_short_ends_in_a_reset(gateway, origin, raw, version):
     """A client whose answer ends with the connection is told by a reset that it is not whole."""
-
     seen = asyncio.Event()
 
     async def script(wire):

@@ -7,7 +7,7 @@ from conversation import GET, HANGS, OK, UP, error, service
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNKED_UP = b"POST / HTTP/1.1\r\nHost: 10.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-TOO_LARGE = error(413, b"Request Entity Too Large", b"Payload too large", b"Connection: close")
+TOO_LARGE = error(413, b"Content Too Large", b"Payload too large", b"Connection: close")
 BAD = error(400, b"Bad Request", b"Bad request", b"Connection: close")
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 NO_TEAPOT = {"name": "request-termination", "config": {"status_code": 418, "body": ""}}

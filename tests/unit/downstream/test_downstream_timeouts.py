@@ -218,7 +218,7 @@ async def test_lingering_has_its_time(talk):
     client = await talk.start(**TIMES, client_max_body_size=5)
     await talk(
         client.sends(POST),
-        client.receives(error(413, b"Request Entity Too Large", b"Payload too large", b"Connection: close")),
+        client.receives(error(413, b"Content Too Large", b"Payload too large", b"Connection: close")),
         client.is_ended(),
         talk.passes(4.9),
         client.sends(b"abc"),

@@ -53,6 +53,6 @@ def _ends(data):
 
 
 def said(head):
-    """Return all that a head says, header lines in the order in which they go on."""
+    """Return all that a head says, with repeated fields together: RFC 9110 section 5.3 lets them move so."""
     rest = {name: getattr(head, name) for name in head.__slots__ if name != "headers"}
-    return {**rest, "headers": head.headers.encode()}
+    return {**rest, "headers": b"".join(head.headers.copy().lines.values())}
