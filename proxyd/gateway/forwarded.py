@@ -88,9 +88,12 @@ def _address(text: str) -> str:
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        return str(ipaddress.ip_address(text))
+        parsed = ipaddress.ip_address(text)
     except ValueError:
         return ""
+    if getattr(parsed, "scope_id", None):
+        return ""  # a zone is of the machine that names it, and may hold anything
+    return str(getattr(parsed, "ipv4_mapped", None) or parsed)
 
 
 def lines_for(client: Client) -> bytes:

@@ -132,8 +132,11 @@ class Handler:
         try:
             reply = await outcome
         except Exception as error:  # noqa: BLE001  # the same
-            self._crashed(exchange, route, sink, error)
+            if not exchange.aborted:
+                self._crashed(exchange, route, sink, error)
             return
+        if exchange.aborted:
+            return  # the plugin took its cancellation for something else: the exchange is over all the same
         if reply is not None:
             self.reply(exchange, route, sink, reply)
         else:
@@ -250,7 +253,7 @@ def _keep_trace(exchange: Exchange, headers: Headers) -> None:
 
 def _to_https(exchange: Exchange, route: CompiledRoute) -> Reply:
     status = route.route.https_redirect_status_code
-    if status in _REDIRECTS:
+    if status in _REDIRECTS and exchange.request.host:  # which HTTP/1.0 need not send
         location = (
             f"https://{without_port(exchange.request.host)}{exchange.request.path}{exchange.request.query}"
         )

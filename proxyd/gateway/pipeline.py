@@ -4,7 +4,7 @@ Kong's rule (``kong/runloop/plugins_iterator.lua``): of each plugin, one instanc
 and configurations are never merged. Precedence, highest first: route+service+consumer, route+consumer,
 service+consumer, route+service, consumer, route, service, global. All but the consumer is known when a
 configuration is compiled; where an instance is limited to consumers, a ``Chooser`` stands in its place and
-looks at who the consumer turned out to be.
+looks at who the consumer turned out to be. Whichever instance's ``access`` has run sees the answer too.
 """
 
 from __future__ import annotations
@@ -74,25 +74,35 @@ class Chooser:
         return [*self._by_consumer.values(), *([self._default] if self._default else [])]
 
     def bind(self, phase: str) -> Callable[..., Any] | None:
-        """Return a method that calls the chosen instance's phase, or None where no instance defines it."""
-        methods = {
-            plugin.scope.consumer or "": getattr(plugin, phase)
-            for plugin in self.instances()
-            if _defines(plugin, phase)
-        }
-        if not methods:
+        """Return a method that calls the chosen instance's phase, or None where they do not define it."""
+        instances = self.instances()
+        if not _defines(instances[0], phase):
             return None
-        by_consumer = {consumer: methods.get(consumer) for consumer in self._by_consumer}
-        default = methods.get("")
+        default = getattr(self._default, phase) if self._default is not None else None
+        by_consumer = {consumer: getattr(one, phase) for consumer, one in self._by_consumer.items()}
+        key = f"chosen:{instances[0].name}"
+
+        def access(exchange: Exchange) -> Any:
+            identity = _consumer(exchange)
+            if exchange.context is None:
+                exchange.context = {}
+            exchange.context[key] = identity  # a later plugin may still find out who the consumer is
+            method = by_consumer.get(identity, default)
+            return method(exchange) if method is not None else None
 
         def call(exchange: Exchange, *arguments: Any) -> Any:
-            consumer = exchange.consumer
-            method = default if consumer is None else by_consumer.get(consumer.id, default)
+            context = exchange.context
+            identity = context[key] if context is not None and key in context else _consumer(exchange)
+            method = by_consumer.get(identity, default)
             if method is not None:
                 return method(exchange, *arguments)
             return arguments[0] if phase == "body_filter" else None
 
-        return call
+        return access if phase == "access" else call
+
+
+def _consumer(exchange: Exchange) -> str:
+    return exchange.consumer.id if exchange.consumer is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +125,10 @@ def build(plugins: Iterable[Plugin[Any]], route: str | None, service: str | None
             by_name.setdefault(plugin.name, []).append(plugin)
     if not by_name:
         return Pipeline()
-    # Higher priority first; the name breaks ties, as in Kong.
-    ordered = sorted(by_name.values(), key=lambda instances: (-instances[0].priority, instances[0].name))
+    # Higher priority first; of equals, the name that is later in the alphabet (kong/db/dao/plugins.lua).
+    ordered = sorted(
+        by_name.values(), key=lambda instances: (instances[0].priority, instances[0].name), reverse=True
+    )
     choosers = tuple(Chooser(instances) for instances in ordered)
     bound = {phase: tuple(filter(None, (_bind(one, phase) for one in choosers))) for phase in PHASES}
     return Pipeline(

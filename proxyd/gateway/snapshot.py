@@ -94,13 +94,17 @@ def instantiate(
     configs: Mapping[str, BaseModel],
     classes: Mapping[str, type[Plugin[Any]]],
 ) -> list[Plugin[Any]]:
-    """Make an instance of every enabled plugin entity; ``configs`` are their parsed settings, by id."""
+    """Make an instance of every enabled plugin entity; ``configs`` are their parsed settings, by id.
+
+    As in Kong, ``protocols`` chooses between HTTP and streams, and not between http and https: a lock that
+    names https alone keeps plain requests out too (``kong/runloop/plugins_iterator.lua``).
+    """
     return [
         classes[entity.name](
             configs[entity.id], entity.id, Scope(entity.route, entity.service, entity.consumer)
         )
         for entity in configuration.plugins.values()
-        if entity.enabled and entity.name in classes
+        if entity.enabled and entity.for_requests and entity.name in classes
     ]
 
 

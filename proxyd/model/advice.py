@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxyd.model.entities import Route, Service
+from proxyd.model.entities import Plugin, Route, Service
 
 if TYPE_CHECKING:
     from proxyd.model.report import Report
@@ -24,6 +24,10 @@ def advise(draft: Draft, settings: Settings, report: Report) -> None:
             _advise(draft, field, "the backend's certificate is not verified: tls_verify is off", report)
         if entity.protocol in ("grpc", "grpcs"):
             _advise(draft, "protocol", "gRPC needs HTTP/2, which is not spoken: its calls will fail", report)
+    elif isinstance(entity, Plugin) and not entity.for_requests:
+        _advise(
+            draft, "protocols", "the plugin never runs: streams other than HTTP's are not carried", report
+        )
 
 
 def _advise_route(draft: Draft, route: Route, report: Report) -> None:

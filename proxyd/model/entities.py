@@ -8,7 +8,7 @@ stands here is what the rest of proxyd works with. Fields and defaults follow Ko
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -63,6 +63,8 @@ __all__ = [
 ]
 
 Protocol = Literal["http", "https", "ws", "wss", "grpc", "grpcs"]
+StreamProtocol = Literal["tcp", "tls", "tls_passthrough", "udp"]
+_STREAMS = frozenset(get_args(StreamProtocol))
 
 
 class Service(Stored):
@@ -153,14 +155,21 @@ class Plugin(Stored):
     """Settings; validated by the plugin's own Config class."""
     enabled: bool = True
     """Whether it runs."""
-    protocols: tuple[Protocol, ...] = ("http", "https", "ws", "wss", "grpc", "grpcs")
-    """Schemes of the requests it runs on."""
+    protocols: tuple[Protocol | StreamProtocol, ...] = Field(
+        ("http", "https", "ws", "wss", "grpc", "grpcs"), min_length=1
+    )
+    """Whether it is for requests: one of http and its kin is enough, and it runs on all of them, as in Kong."""
     service: str | None = None
     """Id of the service it is limited to."""
     route: str | None = None
     """Id of the route it is limited to."""
     consumer: str | None = None
     """Id of the consumer it is limited to."""
+
+    @property
+    def for_requests(self) -> bool:
+        """Whether it runs here: one of its protocols is of Kong's http subsystem."""
+        return not _STREAMS.issuperset(self.protocols)
 
 
 HashOn = Literal["none", "consumer", "ip", "header", "cookie", "path", "query_arg", "uri_capture"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
 import uuid
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from proxyd import plugin
+from proxyd.clock import Clock
 from proxyd.http1.headers import is_field_value
 
 if TYPE_CHECKING:
@@ -71,4 +73,4 @@ class CorrelationId(plugin.Plugin[Config]):
 
     def _tracker(self, exchange: Exchange) -> str:
         client = exchange.client
-        return f"{client.peer}-{client.port}-{client.peer_port}-{next(self._counter)}-{exchange.started:.3f}"
+        return f"{client.peer}-{client.port}-{os.getpid()}-{next(self._counter)}-{Clock.time():.3f}"

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from proxyd import plugin
 from proxyd.exchange import Reply
-from proxyd.http1.headers import Headers
+from proxyd.http1.headers import Headers, is_field_value
 
 if TYPE_CHECKING:
     from proxyd.exchange import Exchange
@@ -28,17 +28,17 @@ _DEFAULTS = {
 class Config(plugin.Config):
     """Settings of request-termination (Kong's ``kong/plugins/request-termination/schema.lua``)."""
 
-    status_code: int = Field(503, ge=100, le=599)
-    """Status of the answer."""
-    message: str | None = None
+    status_code: int = Field(503, ge=200, le=599)
+    """Status of the answer; 1xx, which Kong takes, would leave the client waiting for one."""
+    message: str | None = Field(None, min_length=1)
     """Text of the answer's JSON message; not together with body or content_type."""
-    content_type: str | None = None
+    content_type: str | None = Field(None, min_length=1)
     """Content-Type of the body."""
     body: str | None = None
     """Raw body."""
     echo: bool = False
     """Whether the answer tells what was asked, for debugging."""
-    trigger: str | None = None
+    trigger: str | None = Field(None, min_length=1)
     """Header or query argument without which requests pass."""
 
     @model_validator(mode="after")
@@ -47,6 +47,8 @@ class Config(plugin.Config):
             raise ValueError("message cannot be used with content_type or body")
         if self.content_type is not None and self.body is None:
             raise ValueError("content_type requires a body")
+        if self.content_type is not None and not is_field_value(self.content_type.encode()):
+            raise ValueError("content_type is not the value of a header field")
         if self.echo and (self.body is not None or self.content_type is not None):
             raise ValueError("echo cannot be used with content_type or body")
         return self
@@ -61,13 +63,14 @@ class RequestTermination(plugin.Plugin[Config]):
     def __init__(self, config: Config, instance_id: str, scope: plugin.Scope) -> None:
         super().__init__(config, instance_id, scope)
         self._trigger = config.trigger
-        content_type = config.content_type or "application/json; charset=utf-8"
-        self._headers = Headers.of([(b"Content-Type", content_type.encode())])
-        message = config.message or _DEFAULTS.get(config.status_code)
+        self._message = config.message or _DEFAULTS.get(config.status_code)
         if config.body is not None:
             self._body = config.body.encode()
         else:
-            self._body = orjson.dumps({"message": message}) if message else b""
+            self._body = orjson.dumps({"message": self._message}) if self._message else b""
+        content_type = config.content_type or "application/json; charset=utf-8"
+        typed = self._body or config.body is not None or config.echo
+        self._headers = Headers.of([(b"Content-Type", content_type.encode())] if typed else [])
 
     def access(self, exchange: Exchange) -> Reply | None:
         """Answer, unless the trigger is missing."""
@@ -93,7 +96,7 @@ class RequestTermination(plugin.Plugin[Config]):
         }
         return orjson.dumps(
             {
-                "message": self.config.message or _DEFAULTS.get(self.config.status_code),
+                "message": self._message,
                 "trigger": self.config.trigger,
                 "request": {
                     "scheme": exchange.scheme,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -15,6 +16,7 @@ from proxyd.plugin import Scope
 from proxyd.plugins.correlation_id import Config, CorrelationId
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+TRACKER = rf"192\.0\.2\.1-8000-{os.getpid()}-%d-\d{{10}}\.\d{{3}}"
 
 
 def plugin(**config):
@@ -65,7 +67,7 @@ def test_what_is_no_setting_is_refused(config):
     [
         ("uuid", UUID, UUID),
         ("uuid#counter", UUID + "#1", UUID + "#2"),
-        ("tracker", r"192\.0\.2\.1-8000-4000-1-12\.346", r"192\.0\.2\.1-8000-4000-2-12\.346"),
+        ("tracker", TRACKER % 1, TRACKER % 2),
     ],
 )
 def test_an_id_is_made(generator, first, second):

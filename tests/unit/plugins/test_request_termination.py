@@ -43,13 +43,16 @@ def test_defaults():
 @pytest.mark.parametrize(
     "config",
     [
-        {"status_code": 99},
+        {"status_code": 199},
         {"status_code": 600},
         {"status_code": "ok"},
         {"message": "a", "body": "b"},
         {"message": "a", "content_type": "b/c"},
         {"content_type": "b/c"},
+        {"content_type": "a\r\nb: c", "body": "d"},
         {"echo": True, "body": "b"},
+        {"message": ""},
+        {"trigger": ""},
         {"unknown": 1},
     ],
 )
@@ -69,7 +72,7 @@ JSON = b"application/json; charset=utf-8"
     [
         ({}, 503, JSON, b'{"message":"Service unavailable"}'),
         ({"status_code": 404}, 404, JSON, b'{"message":"Not found"}'),
-        ({"status_code": 418}, 418, JSON, b""),
+        ({"status_code": 418}, 418, None, b""),
         ({"status_code": 403, "message": 'So "long"'}, 403, JSON, b'{"message":"So \\"long\\""}'),
         ({"body": "<p>"}, 503, JSON, b"<p>"),
         ({"body": "<p>é", "content_type": "text/html"}, 503, b"text/html", "<p>é".encode()),

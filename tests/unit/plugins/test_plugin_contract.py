@@ -1,0 +1,94 @@
+"""The plugin contract, and what every plugin that comes with proxyd keeps of it."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from pydantic import ValidationError
+
+from proxyd.model.load import load_text
+from proxyd.plugin import PHASES, Config, Plugin, Scope
+from proxyd.plugins import BY_NAME, PLUGINS
+
+# Kong's, by name (the PRIORITY of each handler.lua).
+KONG = {"correlation-id": 100_001, "request-termination": 2}
+
+
+class Settings(Config):
+    """What a plugin is told."""
+
+    size: int = 3
+    """How large it is."""
+
+
+class Sized(Plugin[Settings]):
+    """A plugin of a user."""
+
+    name = "sized"
+    priority = 5
+
+
+# --- the contract --------------------------------------------------------------------------------------------
+
+
+async def test_an_instance_knows_itself():
+    """Its settings class is what the class is generic in; what it does not define does nothing."""
+    one = Sized(Settings(size=4), "id", Scope(route="r", consumer="c"))
+    assert (Sized.Config, one.config.size, one.instance_id) == (Settings, 4, "id")
+    assert repr(one) == "<sized route+consumer>"
+    await one.start()
+    await one.stop()
+    assert one.body_filter(None, b"data", True) == b"data"
+    assert [one.rewrite(None), one.access(None), one.log(None)] == [None] * 3
+
+
+@pytest.mark.parametrize("values", [{"sise": 4}, {"size": "four"}, {"size": None}])
+def test_settings_are_strict(values):
+    """Nothing unknown, nothing of another type."""
+    with pytest.raises(ValidationError):
+        Settings(**values)
+
+
+def test_settings_do_not_change():
+    """An instance is what it was made."""
+    settings = Settings()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.size = 4
+
+
+# --- the plugins there are -----------------------------------------------------------------------------------
+
+
+def test_plugins_stand_in_the_order_in_which_they_run():
+    """Higher priority first, then by name backwards, as in Kong; each name once."""
+    order = sorted(PLUGINS, key=lambda one: (one.priority, one.name), reverse=True)
+    assert list(PLUGINS) == order
+    assert list(BY_NAME.values()) == list(PLUGINS)
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda one: one.name)
+class TestEach:
+    def test_priority(self, plugin):
+        """A plugin of Kong's has the priority that it has there."""
+        assert plugin.priority == KONG.get(plugin.name, plugin.priority)
+
+    def test_phases(self, plugin):
+        """It takes part in one phase at least, with the contract's arguments, and as plain methods."""
+        defined = [phase for phase in PHASES if getattr(plugin, phase) is not getattr(Plugin, phase)]
+        assert defined
+        for phase in defined:
+            method = getattr(plugin, phase)
+            assert list(inspect.signature(method).parameters) == list(
+                inspect.signature(getattr(Plugin, phase)).parameters
+            )
+            assert not inspect.iscoroutinefunction(method)
+            assert method.__doc__
+
+    def test_settings(self, plugin):
+        """Each has a line of help, and a file that names the plugin alone is valid."""
+        assert [name for name, field in plugin.Config.model_fields.items() if not field.description] == []
+        text = f'{{"_format_version": "3.0", "plugins": [{{"name": "{plugin.name}"}}]}}'
+        loaded = load_text(text, env={}, plugins={name: one.Config for name, one in BY_NAME.items()})
+        assert [type(one) for one in loaded.plugin_configs.values()] == [plugin.Config]
+        assert loaded.warnings == []
