@@ -127,7 +127,7 @@ def test_nothing_at_all_is_a_configuration(load_yaml):
             "plugins: [{name: key-auth, protocols: [tcp, tls, tls_passthrough, udp]}]\n",
             [
                 (
-                    "kong.yml:2:28: plugins[0].protocols: the plugin never runs: streams other than HTTP's are not"
+                    "kong.yml:2:39: plugins[0].protocols: the plugin never runs: streams other than HTTP's are not"
                     " carried"
                 ),
             ],
