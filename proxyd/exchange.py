@@ -77,6 +77,9 @@ class Exchange:
     # Who asks, once a plugin has found out.
     consumer: Consumer | None = None
     credential: Stored | None = None
+    anonymous = False  # the consumer is the one that unknown callers count as
+    groups: tuple[str, ...] | None = None  # that an authentication plugin vouches for, as a token's claim may
+    claims: dict[str, Any] | None = None  # of the token that was verified
     context: dict[str, Any] | None = None  # what plugins keep for their later phases, by plugin name
     # The body, for plugins that ask for it.
     body: BodySource | None = None

@@ -7,10 +7,12 @@ local replies too. Higher priority runs first, in every phase, as in Kong.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args
 
+from proxyd.clock import Clock
 from proxyd.model.base import Entity
+from proxyd.store.consumers import Consumers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -42,6 +44,14 @@ class Scope:
         return "+".join(parts) or "global"
 
 
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What the gateway lends to every instance of one generation."""
+
+    consumers: Consumers = field(default_factory=Consumers)
+    clock: Clock = field(default_factory=Clock)
+
+
 class Plugin(Generic[ConfigT]):
     """One configured instance. A subclass names itself and defines the phases that it takes part in."""
 
@@ -52,10 +62,11 @@ class Plugin(Generic[ConfigT]):
     def __init_subclass__(cls) -> None:
         cls.Config = get_args(cls.__orig_bases__[0])[0]  # type: ignore[attr-defined]
 
-    def __init__(self, config: ConfigT, instance_id: str, scope: Scope) -> None:
+    def __init__(self, config: ConfigT, instance_id: str, scope: Scope, kit: Kit | None = None) -> None:
         self.config = config
         self.instance_id = instance_id
         self.scope = scope
+        self.kit = kit or Kit()
 
     def __repr__(self) -> str:
         return f"<{self.name} {self.scope}>"

@@ -18,6 +18,7 @@ from proxyd.gateway.reply import render
 from proxyd.http1 import encoder
 from proxyd.http1.headers import Headers
 from proxyd.http1.message import RequestHead
+from proxyd.identity import forget_claimed
 from proxyd.telemetry.trace import is_valid, new_request_id
 
 if TYPE_CHECKING:
@@ -76,8 +77,10 @@ class Handler:
             exchange.request_id = _incoming_id(request.headers) or new_request_id()
         else:
             exchange.request_id = new_request_id()
-        if request.headers.raw is None and b"traceparent" in request.headers.lines:
-            _keep_trace(exchange, request.headers)
+        if request.headers.raw is None:  # not a plain head
+            forget_claimed(request.headers)
+            if b"traceparent" in request.headers.lines:
+                _keep_trace(exchange, request.headers)
         match = self.snapshot.router.match(
             exchange.scheme, request.method, request.host, request.path, request.headers, client.sni
         )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from proxyd.gateway.pipeline import Pipeline
     from proxyd.model import entities
     from proxyd.model.entities import Configuration
-    from proxyd.plugin import Plugin
+    from proxyd.plugin import Kit, Plugin
     from proxyd.telemetry.record import RouteMeter, Telemetry
     from proxyd.upstream.balancer import Balancer
     from proxyd.upstream.factory import Balancers
@@ -93,6 +93,7 @@ def instantiate(
     configuration: Configuration,
     configs: Mapping[str, BaseModel],
     classes: Mapping[str, type[Plugin[Any]]],
+    kit: Kit | None = None,
 ) -> list[Plugin[Any]]:
     """Make an instance of every enabled plugin entity; ``configs`` are their parsed settings, by id.
 
@@ -101,7 +102,7 @@ def instantiate(
     """
     return [
         classes[entity.name](
-            configs[entity.id], entity.id, Scope(entity.route, entity.service, entity.consumer)
+            configs[entity.id], entity.id, Scope(entity.route, entity.service, entity.consumer), kit
         )
         for entity in configuration.plugins.values()
         if entity.enabled and entity.for_requests and entity.name in classes

@@ -141,6 +141,12 @@ cdef int special(Fields* fields, const char* name, Py_ssize_t length, const char
         return -1
     if length >= 12 and not memcmp(name, b"x-forwarded-", 12):
         return -1
+    # An identity that the client claims; _ is - to CGI and WSGI.
+    if length >= 2 and not memcmp(name, b"x_", 2):
+        return -1
+    if length >= 10 and (not memcmp(name, b"x-consumer", 10) or not memcmp(name, b"x-credenti", 10)
+                         or not memcmp(name, b"x-anonymou", 10) or not memcmp(name, b"x-authenti", 10)):
+        return -1
     return 1
 
 

@@ -35,8 +35,10 @@ class CorrelationId(plugin.Plugin[Config]):
     name = "correlation-id"
     priority = 100_001
 
-    def __init__(self, config: Config, instance_id: str, scope: plugin.Scope) -> None:
-        super().__init__(config, instance_id, scope)
+    def __init__(
+        self, config: Config, instance_id: str, scope: plugin.Scope, kit: plugin.Kit | None = None
+    ) -> None:
+        super().__init__(config, instance_id, scope, kit)
         self._header = config.header_name.encode()
         self._key = self._header.lower()
         self._counter = itertools.count(1)

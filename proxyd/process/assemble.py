@@ -11,7 +11,9 @@ from proxyd.downstream.tls import build_certificates
 from proxyd.errors import ConfigError, Place, Problem
 from proxyd.gateway.snapshot import Snapshot, compile_snapshot, instantiate
 from proxyd.http1.parser import HeadLimits
+from proxyd.plugin import Kit
 from proxyd.plugins import BY_NAME
+from proxyd.store.consumers import Consumers
 from proxyd.telemetry.record import Telemetry
 from proxyd.upstream.connector import dial
 from proxyd.upstream.dnsclient import DnsClient
@@ -90,7 +92,7 @@ def make_snapshot(
     configuration = loaded.configuration
     return compile_snapshot(
         configuration,
-        instantiate(configuration, loaded.plugin_configs, BY_NAME),
+        instantiate(configuration, loaded.plugin_configs, BY_NAME, Kit(Consumers(configuration), clock)),
         build_balancers(configuration, settings, registry, resolver, clock),
         telemetry,
         generation=generation,

@@ -1,0 +1,83 @@
+"""What authentication plugins share: when they look at a request at all, and what becomes of one that fails.
+
+Kong's rules: several of them on a route are a logical AND; with ``anonymous`` set they are an OR, in which a
+request that one has let in is not looked at by the next. A preflight passes unless ``run_on_preflight``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import Field
+
+from proxyd import plugin
+from proxyd.exchange import Reply
+from proxyd.http1.headers import Headers
+from proxyd.identity import header_value, identify
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from proxyd.exchange import Exchange
+
+
+class Config(plugin.Config):
+    """Settings that every authentication plugin has."""
+
+    anonymous: str | None = Field(None, min_length=1)
+    """Id or username of the consumer that requests without valid credentials count as; none: they are refused."""
+    run_on_preflight: bool = True
+    """Whether OPTIONS requests need credentials too; browsers send none on preflights."""
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+class Authentication(plugin.Plugin[ConfigT]):
+    """Base of the plugins that find out who calls. A subclass defines ``authenticate``.
+
+    ``authenticate`` calls ``identity.identify`` and returns None where the request is let in, a 401 ``Reply``
+    (see ``unauthorized``) where it is not, or an awaitable of either.
+    """
+
+    def authenticate(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
+        """Find out who calls."""
+        raise NotImplementedError
+
+    def access(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
+        """Let the request pass with an identity, or refuse it."""
+        config: Any = self.config
+        if not config.run_on_preflight and exchange.request.method == "OPTIONS":
+            return None
+        if config.anonymous and exchange.consumer is not None and not exchange.anonymous:
+            return None  # another one has let it in: OR
+        outcome = self.authenticate(exchange)
+        if outcome is None or not config.anonymous:
+            return outcome
+        if isinstance(outcome, Reply):
+            return self._fall_back(exchange, outcome)
+        return self._wait(exchange, outcome)
+
+    async def _wait(self, exchange: Exchange, outcome: Awaitable[Reply | None]) -> Reply | None:
+        reply = await outcome
+        return reply if reply is None else self._fall_back(exchange, reply)
+
+    def _fall_back(self, exchange: Exchange, reply: Reply) -> Reply | None:
+        config: Any = self.config
+        if reply.status >= 500:  # noqa: PLR2004  # it could not be found out: nobody is let in for that
+            return reply
+        consumer = self.kit.consumers.find(config.anonymous)
+        if consumer is None:
+            message = f"anonymous consumer {config.anonymous} is configured but doesn't exist"
+            return Reply(500, message)
+        identify(exchange, consumer, anonymous=True)
+        return None
+
+
+def unauthorized(message: str, scheme: str, realm: str | None = None) -> Reply:
+    """Refuse for want of valid credentials, with the challenge (RFC 9110 section 11.6.1)."""
+    challenge = scheme.encode()
+    if realm:
+        quoted = header_value(realm).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+        challenge += b' realm="%b"' % quoted
+    return Reply(401, message, headers=Headers.of([(b"WWW-Authenticate", challenge)]))

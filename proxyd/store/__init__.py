@@ -1,0 +1,1 @@
+"""State behind plugins: who the consumers are, and what is counted of them."""
