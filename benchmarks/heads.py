@@ -7,7 +7,7 @@ import random
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 COUNT = 2048
 
@@ -27,13 +27,20 @@ def default_path(index: int, rng: random.Random) -> str:
     return f"/api/v1/{section}/{rng.randrange(100_000)}?page={rng.randrange(50)}&fields=id,name&_={index}"
 
 
-def requests(path: Callable[[int, random.Random], str] = default_path, count: int = COUNT) -> list[str]:
-    """Return ``count`` GET requests of 12 header lines and about 570 bytes; the same list in every run."""
+def requests(
+    path: Callable[[int, random.Random], str] = default_path,
+    count: int = COUNT,
+    headers: Mapping[str, str] | None = None,
+) -> list[str]:
+    """Return ``count`` GET requests of 12 header lines and about 570 bytes; the same list in every run.
+
+    ``headers`` come on top of them.
+    """
     rng = random.Random(20_240)
-    return [_request(path(index, rng), rng) for index in range(count)]
+    return [_request(path(index, rng), rng, headers or {}) for index in range(count)]
 
 
-def _request(path: str, rng: random.Random) -> str:
+def _request(path: str, rng: random.Random, more: Mapping[str, str]) -> str:
     host = rng.choice(_HOSTS)
     headers = (
         ("Host", host),
@@ -47,6 +54,7 @@ def _request(path: str, rng: random.Random) -> str:
         ("Sec-Fetch-Dest", "empty"),
         ("Sec-Fetch-Mode", "cors"),
         ("Sec-Fetch-Site", "same-origin"),
+        *more.items(),
         ("Connection", "keep-alive"),
     )
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers)

@@ -13,7 +13,7 @@ from benchmarks.process import pinned
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 CONNECTIONS = 32
@@ -67,10 +67,16 @@ def parse(output: str) -> Load:
     )
 
 
-def write_script(directory: Path, name: str, path: Callable[[int, random.Random], str], count: int) -> Path:
-    """Write the wrk script whose requests have the paths that ``path`` makes."""
+def write_script(
+    directory: Path,
+    name: str,
+    path: Callable[[int, random.Random], str],
+    count: int,
+    headers: Mapping[str, str] | None = None,
+) -> Path:
+    """Write the wrk script whose requests have the paths that ``path`` makes, and ``headers`` beside the usual."""
     script = directory / f"{name}.lua"
-    script.write_text(lua_script(requests(path, count)), encoding="ascii")
+    script.write_text(lua_script(requests(path, count, headers)), encoding="ascii")
     return script
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.scenarios import download, plain, routes, stream_memory, websocket_idle
+from benchmarks.scenarios import download, plain, policies, routes, stream_memory, websocket_idle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SCENARIOS: dict[str, Callable[[Bench], Section]] = {
     "plain": plain.run,
+    "policies": policies.run,
     "download": download.run,
     "routes": routes.run,
     "websocket-idle": websocket_idle.run,

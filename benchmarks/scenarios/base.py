@@ -12,7 +12,7 @@ from benchmarks import accounting, load
 from benchmarks.process import Server, ServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from benchmarks.peers.base import Peer
@@ -84,12 +84,13 @@ def measure(bench: Bench, server: Server, script: Path) -> Sample:
     )
 
 
-def fetch(port: int, path: str) -> bytes:
+def fetch(port: int, path: str, headers: Mapping[str, str] | None = None) -> bytes:
     """Return the body of a 200 to GET ``path``; ServerError for anything else, retried while a server settles."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=dict(headers or {}))
     deadline = time.monotonic() + VERIFY_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=10) as answer:
                 body: bytes = answer.read()
                 return body
         except (urllib.error.URLError, OSError) as error:

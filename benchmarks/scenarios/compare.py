@@ -13,6 +13,7 @@ from benchmarks.report import Section, median_and_range
 from benchmarks.scenarios.base import Bench, Sample, fetch, measure
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from benchmarks.peers.base import Peer
@@ -40,14 +41,22 @@ class Probe:
     script: Path
     path: str
     body: bytes
+    headers: Mapping[str, str]
 
 
-def compare(bench: Bench, name: str, title: str, script: Path, check_path: str) -> Section:
+def compare(
+    bench: Bench,
+    name: str,
+    title: str,
+    script: Path,
+    check_path: str,
+    headers: Mapping[str, str] | None = None,
+) -> Section:
     """Measure every peer ``bench.rounds`` times with ``script``; a peer that fails or errs is shown as invalid."""
     samples: dict[str, list[Sample]] = {peer.name: [] for peer in bench.peers}
     failures: dict[str, str] = {}
     with static_origin(bench.directory, bench.load_core) as origin:
-        probe = Probe(script, check_path, fetch(origin.port, check_path))
+        probe = Probe(script, check_path, fetch(origin.port, check_path), headers or {})
         for number in range(bench.rounds):
             # Every other round runs backwards, so that a drift of the machine falls on all alike.
             for peer in bench.peers if number % 2 == 0 else bench.peers[::-1]:
@@ -85,7 +94,7 @@ def _one(bench: Bench, peer: Peer, origin: Server, probe: Probe) -> Sample:
     listen = free_port()
     command = peer.command(home, listen=listen, origin=origin.port)
     with Server(peer.name, command, port=listen, core=bench.proxy_core, directory=bench.directory) as server:
-        if fetch(listen, probe.path) != probe.body:
+        if fetch(listen, probe.path, probe.headers) != probe.body:
             raise ServerError("the body of its answer is not the backend's")
         return measure(bench, server, probe.script)
 

@@ -1,0 +1,94 @@
+"""nginx and the gateway with the same policies: a key, a limit, CORS, an id, and a line of JSON per request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.peers.nginx import NginxPeer, main_context
+from benchmarks.peers.proxyd import ProxydPeer, PurePeer, one_route
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.process import Command
+
+KEY = "bench-key"
+ORIGIN = "https://www.shop.example"
+HEADERS = {"apikey": KEY, "Origin": ORIGIN}
+LIMIT = 1_000_000_000  # requests per hour: counted, and never reached
+
+
+def plugins(directory: Path) -> list[dict[str, object]]:
+    """Return the plugins of the route."""
+    return [
+        {"name": "key-auth", "config": {"hide_credentials": True}},
+        {"name": "rate-limiting", "config": {"hour": LIMIT, "policy": "local", "limit_by": "consumer"}},
+        {
+            "name": "cors",
+            "config": {"origins": [ORIGIN], "credentials": True, "exposed_headers": ["X-Total"]},
+        },
+        {"name": "correlation-id", "config": {"echo_downstream": True}},
+        {"name": "prometheus", "config": {"per_consumer": True, "status_code_metrics": True}},
+        {"name": "file-log", "config": {"path": str(directory / "file.log")}},
+    ]
+
+
+class _Policies(ProxydPeer):
+    """Adds the plugins and a consumer to the one route."""
+
+    def command(self, directory: Path, *, listen: int, origin: int) -> Command:
+        """Write kong.json."""
+        consumers = [{"username": "bench", "keyauth_credentials": [{"key": KEY}]}]
+        document = one_route(origin) | {"plugins": plugins(directory), "consumers": consumers}
+        return self.command_for(directory, document, listen=listen)
+
+
+class PolicyProxyd(_Policies):
+    """The compiled build."""
+
+
+class PolicyPure(_Policies, PurePeer):
+    """The interpreted one."""
+
+    name = PurePeer.name
+    environment = PurePeer.environment
+    missing = PurePeer.missing
+
+
+class PolicyNginx(NginxPeer):
+    """What an nginx does for the same: a key check by map, limit_req, CORS and id headers, a JSON access log."""
+
+    def command(self, directory: Path, *, listen: int, origin: int) -> Command:
+        """Write nginx.conf: the plain one, and the policies around it."""
+        made = super().command(directory, listen=listen, origin=origin)
+        config = directory / "nginx.conf"
+        text = config.read_text().replace("  access_log off;\n", _http(directory))
+        config.write_text(text.replace("    location / {\n", "    location / {\n" + _LOCATION))
+        assert text.startswith(main_context(directory))  # the file is the plain peer's
+        return made
+
+
+def _http(directory: Path) -> str:
+    return f"""  log_format line escape=json '{{"id":"$request_id","client_ip":"$remote_addr","method":"$request_method",'
+    '"uri":"$request_uri","host":"$host","status":$status,"sent":$bytes_sent,"received":$request_length,'
+    '"consumer":"$consumer","seconds":$request_time,"upstream_seconds":"$upstream_response_time",'
+    '"upstream":"$upstream_addr","agent":"$http_user_agent","started_at":"$msec"}}';
+  access_log {directory}/access.log line buffer=64k flush=1s;
+  map $http_apikey $consumer {{ default ""; "{KEY}" bench; }}
+  map $http_origin $allowed {{ default ""; "{ORIGIN}" $http_origin; }}
+  limit_req_zone $consumer zone=consumers:10m rate=1000000r/s;
+"""
+
+
+_LOCATION = """      if ($consumer = "") { return 401; }
+      limit_req zone=consumers burst=1000000 nodelay;
+      limit_req_status 429;
+      proxy_set_header apikey "";
+      proxy_set_header X-Consumer-Username $consumer;
+      proxy_set_header X-Request-Id $request_id;
+      add_header Kong-Request-ID $request_id always;
+      add_header Access-Control-Allow-Origin $allowed always;
+      add_header Access-Control-Allow-Credentials true always;
+      add_header Access-Control-Expose-Headers X-Total always;
+      add_header Vary Origin always;
+"""
