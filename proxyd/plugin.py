@@ -15,7 +15,7 @@ from proxyd.model.base import Entity
 from proxyd.store.consumers import Consumers
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from proxyd.exchange import Exchange, Reply
     from proxyd.http1.headers import Headers
@@ -44,12 +44,18 @@ class Scope:
         return "+".join(parts) or "global"
 
 
+def _own_target(exchange: Exchange) -> str:
+    return exchange.request.path + exchange.request.query
+
+
 @dataclass(frozen=True, slots=True)
 class Kit:
     """What the gateway lends to every instance of one generation."""
 
     consumers: Consumers = field(default_factory=Consumers)
     clock: Clock = field(default_factory=Clock)
+    upstream_target: Callable[[Exchange], str] = _own_target
+    """Path and query of an exchange as the upstream will receive them, should nothing change them any more."""
 
 
 class Plugin(Generic[ConfigT]):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from proxyd.exchange import Exchange
     from proxyd.model.entities import Route, Service
 
     Joiner = Callable[[str, str], str]
@@ -91,3 +92,20 @@ def _without_leading_dots(rest: str) -> str:
         if rest[:3] == "../":
             return rest[3:]
     return rest
+
+
+class Targets:
+    """What the upstream's request line says of an exchange, for plugins that have to know before it is sent."""
+
+    def __init__(self) -> None:
+        self._joiners: dict[str, Joiner] = {}
+
+    def __call__(self, exchange: Exchange) -> str:
+        """Return path and query as they would be sent now."""
+        route = exchange.route
+        if route is None:
+            return exchange.request.path + exchange.request.query
+        join = self._joiners.get(route.id)
+        if join is None:
+            join = self._joiners[route.id] = compile_joiner(route, exchange.service)
+        return join(exchange.matched_prefix, exchange.request.path) + exchange.request.query

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from proxyd.plugins.correlation_id import CorrelationId
+from proxyd.plugins.internal_key import InternalKey
 from proxyd.plugins.request_termination import RequestTermination
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 PLUGINS: tuple[type[Plugin[Any]], ...] = (
     CorrelationId,
+    InternalKey,
     RequestTermination,
 )
 

@@ -9,6 +9,7 @@ from proxyd.clock import Clock, DeadlineWheel
 from proxyd.downstream.connection import Limits
 from proxyd.downstream.tls import build_certificates
 from proxyd.errors import ConfigError, Place, Problem
+from proxyd.gateway.paths import Targets
 from proxyd.gateway.snapshot import Snapshot, compile_snapshot, instantiate
 from proxyd.http1.parser import HeadLimits
 from proxyd.plugin import Kit
@@ -92,7 +93,7 @@ def make_snapshot(
     configuration = loaded.configuration
     return compile_snapshot(
         configuration,
-        instantiate(configuration, loaded.plugin_configs, BY_NAME, Kit(Consumers(configuration), clock)),
+        instantiate(configuration, loaded.plugin_configs, BY_NAME, Kit(Consumers(configuration), clock, Targets())),
         build_balancers(configuration, settings, registry, resolver, clock),
         telemetry,
         generation=generation,
