@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from proxyd.plugins.acl import Acl
+from proxyd.plugins.basic_auth import BasicAuth
 from proxyd.plugins.correlation_id import CorrelationId
 from proxyd.plugins.internal_key import InternalKey
+from proxyd.plugins.key_auth import KeyAuth
 from proxyd.plugins.request_termination import RequestTermination
 
 if TYPE_CHECKING:
@@ -13,6 +16,9 @@ if TYPE_CHECKING:
 
 PLUGINS: tuple[type[Plugin[Any]], ...] = (
     CorrelationId,
+    KeyAuth,
+    BasicAuth,
+    Acl,
     InternalKey,
     RequestTermination,
 )

@@ -93,7 +93,9 @@ def make_snapshot(
     configuration = loaded.configuration
     return compile_snapshot(
         configuration,
-        instantiate(configuration, loaded.plugin_configs, BY_NAME, Kit(Consumers(configuration), clock, Targets())),
+        instantiate(
+            configuration, loaded.plugin_configs, BY_NAME, Kit(Consumers(configuration), clock, Targets())
+        ),
         build_balancers(configuration, settings, registry, resolver, clock),
         telemetry,
         generation=generation,

@@ -36,15 +36,27 @@ class Consumers:
             one.username: one for one in self.by_id.values() if one.username is not None
         }
         self._by_custom_id = {one.custom_id: one for one in self.by_id.values() if one.custom_id is not None}
-        self._keys = {digest(one.key.encode()): one for one in file.keyauth_credentials.values()}
-        self._basic = {one.username: one for one in file.basicauth_credentials.values()}
+        self._keys = {
+            digest(one.key.encode()): one.model_copy(update={"key": ""})
+            for one in file.keyauth_credentials.values()
+        }
+        self._passwords_are_plain = file.transform
+        self._passwords = {
+            one.username: self.digest_password(one.password, one.consumer)
+            if file.transform
+            else digest(one.password.lower().encode())
+            for one in file.basicauth_credentials.values()
+        }
+        self._basic = {
+            one.username: one.model_copy(update={"password": ""})
+            for one in file.basicauth_credentials.values()
+        }
         self._hmac = {one.username: one for one in file.hmacauth_credentials.values()}
         self._jwt = {one.key or one.id: one for one in file.jwt_secrets.values()}
         groups: dict[str, list[str]] = {}
         for acl in file.acls.values():
             groups.setdefault(acl.consumer, []).append(acl.group)
         self._groups = {consumer: tuple(names) for consumer, names in groups.items()}
-        self.passwords_are_plain = file.transform
 
     def __repr__(self) -> str:
         return f"<Consumers {len(self.by_id)}>"
@@ -68,6 +80,20 @@ class Consumers:
     def basic(self, username: str) -> BasicAuthCredential | None:
         """Return the credential of this name for basic-auth; its password is yet to be compared."""
         return self._basic.get(username)
+
+    def password_digest(self, username: str) -> bytes | None:
+        """Return what ``digest_password`` of the right password is, 32 bytes."""
+        return self._passwords.get(username)
+
+    def digest_password(self, password: str, consumer: str) -> bytes:
+        """Return what a password is compared by, of a consumer by its id.
+
+        Where the file holds Kong's digests (``_transform: false``), those are SHA-1 of the password and the id.
+        """
+        if self._passwords_are_plain:
+            return digest(f"{consumer}:{password}".encode())
+        salted = hashlib.sha1((password + consumer).encode(), usedforsecurity=False).hexdigest()
+        return digest(salted.encode())
 
     def hmac(self, username: str) -> HMACAuthCredential | None:
         """Return the signing credential of this name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 
 import pytest
 from pydantic import ValidationError
@@ -67,6 +68,17 @@ def test_plugins_stand_in_the_order_in_which_they_run():
     assert list(BY_NAME.values()) == list(PLUGINS)
 
 
+# What a plugin cannot do without.
+REQUIRED = {
+    "acl": {"allow": ["staff"]},
+    "cors": {},
+    "internal-key": {"keys": [{"id": "k", "secret": "0123456789abcdef"}]},
+    "ip-restriction": {"deny": ["192.0.2.0/24"]},
+    "rate-limiting": {"minute": 5},
+    "redirect": {"location": "https://example.com"},
+}
+
+
 @pytest.mark.parametrize("plugin", PLUGINS, ids=lambda one: one.name)
 class TestEach:
     def test_priority(self, plugin):
@@ -86,9 +98,10 @@ class TestEach:
             assert method.__doc__
 
     def test_settings(self, plugin):
-        """Each has a line of help, and a file that names the plugin alone is valid."""
+        """Each has a line of help, and a file that gives what is required is valid."""
         assert [name for name, field in plugin.Config.model_fields.items() if not field.description] == []
-        text = f'{{"_format_version": "3.0", "plugins": [{{"name": "{plugin.name}"}}]}}'
+        entity = {"name": plugin.name, "config": REQUIRED.get(plugin.name, {})}
+        text = json.dumps({"_format_version": "3.0", "plugins": [entity]})
         loaded = load_text(text, env={}, plugins={name: one.Config for name, one in BY_NAME.items()})
         assert [type(one) for one in loaded.plugin_configs.values()] == [plugin.Config]
         assert loaded.warnings == []

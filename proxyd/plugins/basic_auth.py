@@ -1,0 +1,66 @@
+"""basic-auth: callers prove themselves by a name and a password (RFC 7617)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from typing import TYPE_CHECKING
+
+from proxyd import authentication
+from proxyd.authentication import Authentication, unauthorized
+from proxyd.identity import identify
+
+if TYPE_CHECKING:
+    from proxyd.exchange import Exchange, Reply
+
+_NOBODY = b"\0" * 32  # compared with where there is no such name, so that the time does not tell
+
+
+class Config(authentication.Config):
+    """Settings of basic-auth (Kong's ``kong/plugins/basic-auth/schema.lua``)."""
+
+    hide_credentials: bool = False
+    """Whether the credentials are kept from the upstream."""
+    realm: str = "service"
+    """Realm of the challenge."""
+
+
+class BasicAuth(Authentication[Config]):
+    """Finds the consumer by a name and a password."""
+
+    name = "basic-auth"
+    priority = 1100
+
+    def authenticate(self, exchange: Exchange) -> Reply | None:
+        """Compare the password; Proxy-Authorization is tried first, as in Kong."""
+        for header in (b"proxy-authorization", b"authorization"):
+            given = _credentials(exchange.headers.get(header))
+            if given is None:
+                continue
+            username, password = given
+            consumers = self.kit.consumers
+            credential = consumers.basic(username)
+            stored = consumers.password_digest(username) or _NOBODY
+            presented = consumers.digest_password(password, credential.consumer if credential else "")
+            right = hmac.compare_digest(stored, presented)
+            consumer = consumers.by_id.get(credential.consumer) if credential is not None and right else None
+            if consumer is None:
+                break
+            if self.config.hide_credentials:
+                exchange.headers.remove(header)
+            identify(exchange, consumer, credential, username)
+            return None
+        return unauthorized("Unauthorized", "Basic", self.config.realm)
+
+
+def _credentials(value: bytes | None) -> tuple[str, str] | None:
+    scheme, _, encoded = (value or b"").partition(b" ")
+    if scheme.lower() != b"basic":
+        return None
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    username, colon, password = text.partition(":")
+    return (username, password) if colon else None

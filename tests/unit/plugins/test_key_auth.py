@@ -1,0 +1,150 @@
+"""key-auth: where keys are looked for, and who is let in."""
+
+from __future__ import annotations
+
+import pytest
+from plugin_case import challenge, exchange, kit, make, sent
+from pydantic import ValidationError
+
+from proxyd.plugins.basic_auth import BasicAuth
+from proxyd.plugins.key_auth import KeyAuth
+
+ANN = {
+    "username": "ann",
+    "custom_id": "7",
+    "keyauth_credentials": [{"id": "11111111-1111-4111-8111-111111111111", "key": "one"}, {"key": "two"}],
+}
+NOBODY = {"username": "nobody"}
+FORM = (b"content-type", b"application/x-www-form-urlencoded")
+JSON = (b"Content-Type", b"application/json; charset=utf-8")
+
+
+def plugin(**config):
+    return make(KeyAuth, kit(ANN, NOBODY), **config)
+
+
+def test_defaults():
+    """Kong's."""
+    assert KeyAuth.Config().model_dump() == {
+        "anonymous": None,
+        "run_on_preflight": True,
+        "key_names": ("apikey",),
+        "hide_credentials": False,
+        "key_in_header": True,
+        "key_in_query": True,
+        "key_in_body": False,
+        "realm": None,
+    }
+
+
+@pytest.mark.parametrize("config", [{"key_names": []}, {"anonymous": ""}, {"keys": ["a"]}])
+def test_what_is_refused(config):
+    """An instance without names, or with settings that there are not."""
+    with pytest.raises(ValidationError):
+        KeyAuth.Config(**config)
+
+
+@pytest.mark.parametrize("key", ["one", "two"])
+def test_any_key_of_a_consumer_lets_it_in(key):
+    """So that keys can be changed one after the other; the upstream is told who it is."""
+    one = exchange((b"ApiKey", key.encode()))
+    assert plugin().access(one) is None
+    assert one.consumer.username == "ann"
+    told = sent(one)
+    assert (told["x-consumer-username"], told["x-consumer-custom-id"], told["apikey"]) == ("ann", "7", key)
+    assert told["x-credential-identifier"] == one.credential.id
+
+
+def test_no_key_is_kept_in_clear():
+    """Neither in the index nor in what later plugins see."""
+    one = exchange((b"apikey", b"one"))
+    made = plugin()
+    made.access(one)
+    assert one.credential.key == ""
+    assert b"one" not in made.kit.consumers._keys
+
+
+@pytest.mark.parametrize(
+    ("fields", "target", "config", "expected"),
+    [
+        ((), "/a", {}, (401, "No API key found in request", "Key")),
+        ((), "/a", {"realm": 'a"b'}, (401, "No API key found in request", 'Key realm="a\\"b"')),
+        (((b"apikey", b"three"),), "/a", {}, (401, "Unauthorized", "Key")),
+        (((b"apikey", b""),), "/a", {}, (401, "Unauthorized", "Key")),
+        (((b"apikey", b"one"), (b"apikey", b"two")), "/a", {}, (401, "Duplicate API key found", "Key")),
+        ((), "/a?apikey=one&apikey=one", {}, (401, "Duplicate API key found", "Key")),
+        (((b"apikey", b"one"),), "/a", {"key_in_header": False}, (401, "No API key found in request", "Key")),
+        ((), "/a?apikey=one", {"key_in_query": False}, (401, "No API key found in request", "Key")),
+        (((b"apikey", b"three"),), "/a?apikey=one", {}, (401, "Unauthorized", "Key")),
+    ],
+)
+def test_who_is_refused(fields, target, config, expected):
+    """With Kong's words, and a challenge."""
+    assert challenge(plugin(**config).access(exchange(*fields, target=target))) == expected
+
+
+def test_a_hidden_key_is_taken_out_where_it_was():
+    """Header and query; the other arguments stay as they are, escapes included."""
+    one = exchange(target="/a?x=%41&api%6Bey=one&y")
+    assert plugin(hide_credentials=True).access(one) is None
+    assert one.request.query == "?x=%41&y"
+    only = exchange((b"apikey", b"one"), target="/a?apikey=one")
+    plugin(hide_credentials=True).access(only)
+    assert (only.request.query, "apikey" in sent(only)) == ("", False)
+
+
+@pytest.mark.parametrize(
+    ("field", "body", "left"),
+    [(FORM, b"a=1&apikey=one", b"a=1"), (JSON, b'{"apikey":"one","a":[1]}', b'{"a":[1]}')],
+)
+async def test_a_key_in_a_body(field, body, left):
+    """Is found where asked for, and taken out."""
+    one = exchange(field, method="POST", body=body)
+    assert await plugin(key_in_body=True, hide_credentials=True).access(one) is None
+    assert (one.consumer.username, one.buffered) == ("ann", left)
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b"{", b'{"apikey":{"a":1}}'])
+async def test_a_body_without_a_key(body):
+    """Whatever it is, it lets nobody in."""
+    reply = await plugin(key_in_body=True).access(exchange(JSON, method="POST", body=body))
+    assert reply.status == 401
+
+
+def test_preflights():
+    """Pass without a key only where that is asked for."""
+    assert plugin().access(exchange(method="OPTIONS")).status == 401
+    assert plugin(run_on_preflight=False).access(exchange(method="OPTIONS")) is None
+
+
+def test_unknown_callers_count_as_anonymous():
+    """And the upstream is told so; without that consumer it is an error of the configuration, not a way in."""
+    one = exchange((b"apikey", b"three"))
+    assert plugin(anonymous="nobody").access(one) is None
+    assert (sent(one)["x-anonymous-consumer"], sent(one)["x-consumer-username"]) == ("true", "nobody")
+    refused = plugin(anonymous="gone").access(exchange())
+    assert (refused.status, refused.message) == (
+        500,
+        "anonymous consumer gone is configured but doesn't exist",
+    )
+
+
+@pytest.mark.parametrize(
+    ("anonymous", "fields", "who"),
+    [
+        ("nobody", ((b"apikey", b"one"),), "ann"),
+        ("nobody", ((b"authorization", b"Basic Ym9iOnB3"),), "bob"),
+        ("nobody", (), "nobody"),
+        (None, ((b"apikey", b"one"),), None),
+        (None, ((b"apikey", b"one"), (b"authorization", b"Basic Ym9iOnB3")), "bob"),
+    ],
+)
+def test_two_plugins_are_both_or_either(anonymous, fields, who):
+    """OR with anonymous, AND without."""
+    lent = kit(
+        ANN, NOBODY, {"username": "bob", "basicauth_credentials": [{"username": "bob", "password": "pw"}]}
+    )
+    one = exchange(*fields)
+    replies = [make(kind, lent, anonymous=anonymous).access(one) for kind in (KeyAuth, BasicAuth)]
+    let_in = replies == [None, None]
+    assert (one.consumer.username if let_in else None) == who
