@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args
 from proxyd.clock import Clock
 from proxyd.model.base import Entity
 from proxyd.store.consumers import Consumers
+from proxyd.store.counters import Counters, LocalCounters
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -54,6 +55,7 @@ class Kit:
 
     consumers: Consumers = field(default_factory=Consumers)
     clock: Clock = field(default_factory=Clock)
+    counters: Counters = field(default_factory=LocalCounters)
     upstream_target: Callable[[Exchange], str] = _own_target
     """Path and query of an exchange as the upstream will receive them, should nothing change them any more."""
 

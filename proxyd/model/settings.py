@@ -204,6 +204,8 @@ class Settings(Entity):
     # --- life
     latency_budget: Budget = (0.02, 0.04)
     """The gateway's own time per request that is aimed at, and the one not to exceed."""
+    shared_memory: str = ""
+    """File in which processes of one machine share counters (``/dev/shm/proxyd``); empty: each has its own."""
     shutdown_timeout: Seconds = 10.0
     """How long running requests have before they are cut."""
     demo: Switch = False

@@ -9,6 +9,7 @@ from proxyd.plugins.basic_auth import BasicAuth
 from proxyd.plugins.correlation_id import CorrelationId
 from proxyd.plugins.internal_key import InternalKey
 from proxyd.plugins.key_auth import KeyAuth
+from proxyd.plugins.rate_limiting import RateLimiting
 from proxyd.plugins.request_termination import RequestTermination
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ PLUGINS: tuple[type[Plugin[Any]], ...] = (
     KeyAuth,
     BasicAuth,
     Acl,
+    RateLimiting,
     InternalKey,
     RequestTermination,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proxyd.clock import Clock, DeadlineWheel
@@ -15,6 +16,8 @@ from proxyd.http1.parser import HeadLimits
 from proxyd.plugin import Kit
 from proxyd.plugins import BY_NAME
 from proxyd.store.consumers import Consumers
+from proxyd.store.counters import LocalCounters
+from proxyd.store.shared import SharedCounters
 from proxyd.telemetry.record import Telemetry
 from proxyd.upstream.connector import dial
 from proxyd.upstream.dnsclient import DnsClient
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from proxyd.model.listen import Listen
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
+    from proxyd.store.counters import Counters
     from proxyd.upstream.connector import Endpoint
 
 
@@ -88,19 +92,31 @@ def make_snapshot(
     clock: Clock,
     telemetry: Telemetry,
     generation: int,
+    counters: Counters,
 ) -> Snapshot:
     """Compile a configuration; nothing of it runs yet. Raises ConfigError."""
     configuration = loaded.configuration
+    kit = Kit(Consumers(configuration), clock, counters, Targets())
     return compile_snapshot(
         configuration,
-        instantiate(
-            configuration, loaded.plugin_configs, BY_NAME, Kit(Consumers(configuration), clock, Targets())
-        ),
+        instantiate(configuration, loaded.plugin_configs, BY_NAME, kit),
         build_balancers(configuration, settings, registry, resolver, clock),
         telemetry,
         generation=generation,
         digest=loaded.hash,
     )
+
+
+def make_counters(settings: Settings) -> Counters:
+    """Return the counters of this process or, with a file, of the machine; raises ConfigError."""
+    if not settings.shared_memory:
+        return LocalCounters()
+    try:
+        return SharedCounters(Path(settings.shared_memory))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        problem = Problem(Place("shared_memory"), "", f"{settings.shared_memory}: {reason}")
+        raise ConfigError([problem]) from error
 
 
 async def rehearse(loaded: Loaded) -> None:
@@ -115,7 +131,7 @@ async def rehearse(loaded: Loaded) -> None:
         problems += error.problems
     try:
         resolver = make_resolver(settings, clock)
-        make_snapshot(loaded, settings, registry, resolver, clock, Telemetry(clock), 1)
+        make_snapshot(loaded, settings, registry, resolver, clock, Telemetry(clock), 1, LocalCounters())
     except ConfigError as error:
         problems += error.problems
     if problems:

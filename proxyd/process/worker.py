@@ -85,6 +85,8 @@ class Worker:
         trusted = TrustedIPs(settings.trusted_ips)
         self.clients = Connections(self._wheel, settings.worker_connections, trusted)
         self._retired = Retired(self.clients, settings.shutdown_timeout)
+        self._counters = assemble.make_counters(settings)
+        begun.callback(self._counters.close)
         self._snapshot = await self._compile(self._loaded)
         begun.push_async_callback(self._stop_snapshot)
         self._handler = self._make_handler(self._snapshot, trusted)
@@ -137,6 +139,7 @@ class Worker:
             self._clock,
             self.telemetry,
             self.config.generation + 1,
+            self._counters,
         )
         for warning in snapshot.balancers.warnings:
             log.warning(warning)

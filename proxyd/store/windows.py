@@ -1,0 +1,53 @@
+"""Windows of the UTC calendar, as rate limits count in them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from proxyd.store.counters import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PERIODS = ("second", "minute", "hour", "day", "month", "year")
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+
+
+def bounds(period: str, now: int) -> tuple[int, int, int]:
+    """Return when the period around ``now`` begins and ends, and the one before began; epoch seconds."""
+    length = _SECONDS.get(period)
+    if length is not None:
+        start = now - now % length
+        return start, start + length, start - length
+    day = datetime.fromtimestamp(now, UTC)
+    months = day.year * 12 + (day.month - 1 if period == "month" else 0)
+    step = 1 if period == "month" else 12
+    return _month(months), _month(months + step), _month(months - step)
+
+
+def _month(months: int) -> int:
+    return int(datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC).timestamp())
+
+
+class Windows:
+    """The windows of several limits by period, made anew once a second."""
+
+    def __init__(self, limits: Mapping[str, int], *, sliding: bool = False) -> None:
+        self._limits = tuple((period, period.encode(), limit) for period, limit in limits.items())
+        self._sliding = sliding
+        self._second = -1
+        self._made: tuple[Window, ...] = ()
+
+    def at(self, now: float) -> tuple[Window, ...]:
+        """Return the windows that a moment lies in; of sliding ones, the weight of the one before is by the second."""
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._made = tuple(self._window(*limit, second) for limit in self._limits)
+        return self._made
+
+    def _window(self, period: str, name: bytes, limit: int, now: int) -> Window:
+        start, end, previous = bounds(period, now)
+        weight = (end - now) / (end - start) if self._sliding else 0.0
+        return Window(b"/" + name, limit, start, end, previous, weight)

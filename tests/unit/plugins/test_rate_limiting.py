@@ -1,0 +1,156 @@
+"""rate-limiting: what may be asked for, what passes, and what clients are told."""
+
+from __future__ import annotations
+
+import pytest
+from conversation import FakeClock
+from plugin_case import exchange, kit, make
+from pydantic import ValidationError
+
+from proxyd.http1.headers import Headers
+from proxyd.model.entities import Consumer, KeyAuthCredential, Service
+from proxyd.plugin import Scope
+from proxyd.plugins.rate_limiting import RateLimiting
+
+
+class Given(FakeClock):
+    """A clock of a certain time of day."""
+
+    def __init__(self, moment):
+        super().__init__()
+        self.moment = moment
+
+    def time(self):
+        return self.moment
+
+
+NOON = 1_700_049_600.0  # 2023-11-15 12:00:00 UTC
+
+
+def told(plugin, one, reply):
+    headers = reply.headers.copy() if reply is not None and reply.headers else Headers()
+    plugin.header_filter(one, reply.status if reply else 200, headers)
+    return {name.decode(): value.decode() for name, value in headers}
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({}, "at least one of"),
+        ({"minute": 0}, "greater than 0"),
+        ({"minute": 10, "hour": 5}, "lower than the one for minute"),
+        ({"minute": 1, "limit_by": "header"}, "needs header_name"),
+        ({"minute": 1, "limit_by": "path"}, "needs path"),
+        ({"minute": 1, "policy": "cluster"}, "local"),
+    ],
+)
+def test_what_is_refused(config, message):
+    """Limits that contradict one another, and what would be counted nowhere."""
+    with pytest.raises(ValidationError, match=message):
+        RateLimiting.Config(**config)
+
+
+def test_what_clients_are_told():
+    """Kong's headers: each window, and the tightest of them; a refusal says when to come again."""
+    clock = Given(NOON + 10)
+    plugin = make(RateLimiting, kit(clock=clock), minute=2, hour=100)
+    one = exchange()
+    assert plugin.access(one) is None
+    assert told(plugin, one, None) == {
+        "x-ratelimit-limit-minute": "2",
+        "x-ratelimit-remaining-minute": "1",
+        "x-ratelimit-limit-hour": "100",
+        "x-ratelimit-remaining-hour": "99",
+        "ratelimit-limit": "2",
+        "ratelimit-remaining": "1",
+        "ratelimit-reset": "50",
+    }
+    plugin.access(exchange())
+    clock.moment += 20.5
+    last = exchange()
+    reply = plugin.access(last)
+    assert (reply.status, reply.message) == (429, "API rate limit exceeded")
+    heard = told(plugin, last, reply)
+    assert (heard["retry-after"], heard["ratelimit-reset"], heard["ratelimit-remaining"]) == ("29", "29", "0")
+    assert heard["x-ratelimit-remaining-hour"] == "98"
+    clock.moment = NOON + 60
+    assert plugin.access(exchange()) is None
+
+
+def test_clients_are_told_nothing_if_asked():
+    """Neither limits nor when to come again."""
+    plugin = make(RateLimiting, minute=1, hide_client_headers=True, error_code=503, error_message="Later")
+    plugin.access(exchange())
+    one = exchange()
+    reply = plugin.access(one)
+    assert (reply.status, reply.message, told(plugin, one, reply)) == (503, "Later", {})
+
+
+def with_consumer(name):
+    one = exchange()
+    one.consumer = Consumer(id=name)
+    return one
+
+
+def with_credential(name):
+    one = with_consumer("same")
+    one.credential = KeyAuthCredential(id=name, key="k", consumer="same")
+    return one
+
+
+def with_service(name):
+    one = exchange(peer=f"192.0.2.{len(name)}")
+    one.service = Service(id=name, host="h")
+    return one
+
+
+@pytest.mark.parametrize(
+    ("config", "first", "second", "same"),
+    [
+        ({}, exchange(), exchange(peer="192.0.2.2"), False),
+        ({}, with_consumer("a"), with_consumer("b"), False),
+        ({"limit_by": "ip"}, with_consumer("a"), with_consumer("b"), True),
+        ({"limit_by": "credential"}, with_credential("a"), with_credential("b"), False),
+        ({"limit_by": "consumer"}, with_credential("a"), with_credential("b"), True),
+        ({"limit_by": "service"}, with_service("a"), with_service("bb"), False),
+        ({"limit_by": "service"}, with_service("a"), with_service("a"), True),
+        (
+            {"limit_by": "header", "header_name": "X-T"},
+            exchange((b"x-t", b"1")),
+            exchange((b"X-T", b"2")),
+            False,
+        ),
+        (
+            {"limit_by": "header", "header_name": "X-T"},
+            exchange((b"x-t", b"1")),
+            exchange((b"X-T", b"1"), peer="192.0.2.9"),
+            True,
+        ),
+        ({"limit_by": "path", "path": "/a"}, exchange(), exchange(peer="192.0.2.9"), True),
+        ({"limit_by": "path", "path": "/b"}, exchange(), exchange(peer="192.0.2.9"), False),
+    ],
+)
+def test_what_is_counted_for_itself(config, first, second, same):
+    """And by address, where a request does not have it."""
+    plugin = make(RateLimiting, hour=1, **config)
+    assert plugin.access(first) is None
+    assert (plugin.access(second) is not None) == same
+
+
+def test_instances_of_several_routes_count_apart():
+    """One of a route does not use up another's."""
+    lent = kit()
+    config = RateLimiting.Config(hour=1)
+    one, other, again = (RateLimiting(config, "id", Scope(route=route), lent) for route in ("a", "b", "a"))
+    assert one.access(exchange()) is None
+    assert other.access(exchange()) is None
+    assert again.access(exchange()) is not None
+
+
+def test_a_sliding_window_does_not_begin_anew():
+    """Right behind the boundary, the last window still counts."""
+    clock = Given(NOON + 59)
+    plugin = make(RateLimiting, kit(clock=clock), minute=10, window_type="sliding")
+    assert [plugin.access(exchange()) for _ in range(10)] == [None] * 10
+    clock.moment = NOON + 75  # three quarters of the last window are within a minute
+    assert [plugin.access(exchange()) is None for _ in range(4)] == [True, True, True, False]
