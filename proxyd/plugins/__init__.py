@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from proxyd.plugins.acl import Acl
 from proxyd.plugins.basic_auth import BasicAuth
 from proxyd.plugins.correlation_id import CorrelationId
+from proxyd.plugins.cors import Cors
 from proxyd.plugins.internal_key import InternalKey
 from proxyd.plugins.key_auth import KeyAuth
 from proxyd.plugins.rate_limiting import RateLimiting
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 PLUGINS: tuple[type[Plugin[Any]], ...] = (
     CorrelationId,
+    Cors,
     KeyAuth,
     BasicAuth,
     Acl,
