@@ -108,7 +108,7 @@ def _announce(worker: Worker, loaded: Loaded) -> None:
         base = worker.addresses[0].replace("0.0.0.0", "localhost").replace("[::]", "localhost")  # noqa: S104
         out.line(out.style("try", "bold"))
         out.line(f"  curl {base}/api/proxy/orders")
-        out.line(f"  curl -N '{base}/api/events?n=5&interval=0.5'")
+        out.line(f"  curl -N '{base}/api/proxy/events?n=5&interval=0.5'")
         query = '{"query": "{ orders { id item quantity } }"}'
         out.line(f"  curl {base}/api/graphql -H 'Content-Type: application/json' -d '{query}'")
 

@@ -9,6 +9,7 @@ from proxyd.plugins.basic_auth import BasicAuth
 from proxyd.plugins.correlation_id import CorrelationId
 from proxyd.plugins.cors import Cors
 from proxyd.plugins.internal_key import InternalKey
+from proxyd.plugins.ip_restriction import IpRestriction
 from proxyd.plugins.key_auth import KeyAuth
 from proxyd.plugins.rate_limiting import RateLimiting
 from proxyd.plugins.request_termination import RequestTermination
@@ -21,6 +22,7 @@ PLUGINS: tuple[type[Plugin[Any]], ...] = (
     Cors,
     KeyAuth,
     BasicAuth,
+    IpRestriction,
     Acl,
     RateLimiting,
     InternalKey,

@@ -27,7 +27,7 @@ async def ports():
     runner, backend = await start_demo(port=0)
     env = {
         "BACKEND_ADDRESS": f"127.0.0.1:{backend}",
-        "MOBILE_API_KEY": "key",
+        "MOBILE_API_KEY": "demo-key-not-a-secret",  # as in .env.example
         "PROXYD_PROXY_LISTEN": "127.0.0.1:0",
         "PROXYD_STATUS_LISTEN": "127.0.0.1:0",
         "PROXYD_ADMIN_LISTEN": "off",

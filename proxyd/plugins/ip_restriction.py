@@ -1,0 +1,87 @@
+"""ip-restriction: which addresses may call."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Self
+
+from pydantic import Field, model_validator
+
+from proxyd import plugin
+from proxyd.exchange import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from proxyd.exchange import Exchange
+
+    Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_CACHED = 4096  # addresses whose verdict is remembered
+
+
+class Config(plugin.Config):
+    """Settings of ip-restriction (Kong's ``kong/plugins/ip-restriction/schema.lua``)."""
+
+    allow: tuple[str, ...] | None = Field(None, min_length=1)
+    """Addresses and CIDR blocks of which the client must be in one."""
+    deny: tuple[str, ...] | None = Field(None, min_length=1)
+    """Addresses and CIDR blocks of which it must be in none; this wins over allow."""
+    status: int = Field(403, ge=400, le=599)
+    """Status of a refusal."""
+    message: str | None = Field(None, min_length=1)
+    """Message of a refusal."""
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if self.allow is None and self.deny is None:
+            raise ValueError("allow or deny is needed")
+        _networks((*(self.allow or ()), *(self.deny or ())))
+        return self
+
+
+class IpRestriction(plugin.Plugin[Config]):
+    """Refuses clients by address: the one that trusted proxies forwarded, where there are such."""
+
+    name = "ip-restriction"
+    priority = 990
+
+    def __init__(
+        self, config: Config, instance_id: str, scope: plugin.Scope, kit: plugin.Kit | None = None
+    ) -> None:
+        super().__init__(config, instance_id, scope, kit)
+        self._allow = _networks(config.allow) if config.allow is not None else None
+        self._deny = _networks(config.deny or ())
+        self._known: dict[str, bool] = {}
+
+    def access(self, exchange: Exchange) -> Reply | None:
+        """Compare the address."""
+        address = exchange.client_ip
+        allowed = self._known.get(address)
+        if allowed is None:
+            if len(self._known) >= _CACHED:
+                self._known.clear()
+            allowed = self._known[address] = self._allows(address)
+        if allowed:
+            return None
+        return Reply(self.config.status, self.config.message or f"IP address not allowed: {address}")
+
+    def _allows(self, text: str) -> bool:
+        try:
+            address = ipaddress.ip_address(text.partition("%")[0])
+        except ValueError:
+            return False  # a Unix socket has no address: nobody vouches for it
+        address = getattr(address, "ipv4_mapped", None) or address
+        if any(address in network for network in self._deny):
+            return False
+        return self._allow is None or any(address in network for network in self._allow)
+
+
+def _networks(blocks: Iterable[str]) -> list[Network]:
+    networks = []
+    for block in blocks:
+        try:
+            networks.append(ipaddress.ip_network(block, strict=False))
+        except ValueError:
+            raise ValueError(f"{block!r} is neither an address nor a CIDR block") from None
+    return networks

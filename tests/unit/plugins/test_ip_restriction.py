@@ -1,0 +1,67 @@
+"""ip-restriction: which addresses are let in."""
+
+from __future__ import annotations
+
+import pytest
+from plugin_case import exchange, make
+from pydantic import ValidationError
+
+from proxyd.plugins.ip_restriction import IpRestriction
+
+LAN = ["10.0.0.0/8", "2001:db8::/32"]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({}, "allow or deny is needed"),
+        ({"allow": ["10.0.0.300"]}, "'10.0.0.300' is neither"),
+        ({"deny": ["example.com"]}, "neither"),
+        ({"allow": []}, "at least 1"),
+    ],
+)
+def test_what_is_refused(config, message):
+    """A list that says nothing, or holds no address."""
+    with pytest.raises(ValidationError, match=message):
+        IpRestriction.Config(**config)
+
+
+@pytest.mark.parametrize(
+    ("config", "address", "passes"),
+    [
+        ({"allow": LAN}, "10.1.2.3", True),
+        ({"allow": LAN}, "::ffff:10.1.2.3", True),
+        ({"allow": LAN}, "2001:db8::1", True),
+        ({"allow": LAN}, "2001:db9::1", False),
+        ({"allow": LAN}, "11.0.0.1", False),
+        ({"allow": ["192.0.2.7"]}, "192.0.2.7", True),
+        ({"allow": ["192.0.2.7/24"]}, "192.0.2.99", True),
+        ({"deny": LAN}, "11.0.0.1", True),
+        ({"deny": LAN}, "10.0.0.1", False),
+        ({"allow": LAN, "deny": ["10.0.0.1"]}, "10.0.0.1", False),
+        ({"allow": LAN}, "unix:", False),
+        ({"deny": LAN}, "unix:", False),
+    ],
+)
+def test_addresses(config, address, passes):
+    """Deny wins over allow; what has no address is in no list, and passes none."""
+    plugin = make(IpRestriction, **config)
+    for _ in range(2):  # the second time, it is remembered
+        reply = plugin.access(exchange(peer=address))
+        assert (reply is None) == passes
+
+
+def test_a_refusal_says_whom_it_refuses():
+    """Unless told otherwise."""
+    reply = make(IpRestriction, deny=["192.0.2.1"]).access(exchange())
+    assert (reply.status, reply.message) == (403, "IP address not allowed: 192.0.2.1")
+    reply = make(IpRestriction, deny=["192.0.2.1"], status=404, message="Gone").access(exchange())
+    assert (reply.status, reply.message) == (404, "Gone")
+
+
+def test_remembered_addresses_are_bounded():
+    """A whole network of clients does not fill the memory."""
+    plugin = make(IpRestriction, deny=LAN)
+    for number in range(10_000):
+        plugin.access(exchange(peer=f"192.{number // 62_500}.{number // 250}.{number % 250}"))
+    assert len(plugin._known) <= 4096
