@@ -84,6 +84,7 @@ class Exchange:
     # The body, for plugins that ask for it.
     body: BodySource | None = None
     buffered: bytes | None = None  # the whole of it, once one has
+    body_limit = -1  # bytes that a plugin lets it have, -1 for the setting's alone
     # The upstream's side.
     peer = ""  # address of the target tried last
     tries = 0

@@ -71,6 +71,9 @@ class Intake(ClientConnection):
         if exchange.bytes_received > self._limits.body_size > 0:
             self._stop_body(receiver, exchange, ProtocolError("body over client_max_body_size", 413))
             return
+        if 0 <= exchange.body_limit < exchange.bytes_received:
+            self._stop_body(receiver, exchange, ProtocolError("body over the route's limit", 413))
+            return
         if payload:
             receiver.body_data(payload)
         if not decoder.done:

@@ -12,6 +12,8 @@ from proxyd.plugins.internal_key import InternalKey
 from proxyd.plugins.ip_restriction import IpRestriction
 from proxyd.plugins.key_auth import KeyAuth
 from proxyd.plugins.rate_limiting import RateLimiting
+from proxyd.plugins.redirect import Redirect
+from proxyd.plugins.request_size_limiting import RequestSizeLimiting
 from proxyd.plugins.request_termination import RequestTermination
 
 if TYPE_CHECKING:
@@ -23,8 +25,10 @@ PLUGINS: tuple[type[Plugin[Any]], ...] = (
     KeyAuth,
     BasicAuth,
     IpRestriction,
+    RequestSizeLimiting,
     Acl,
     RateLimiting,
+    Redirect,
     InternalKey,
     RequestTermination,
 )
