@@ -8,14 +8,15 @@ from pydantic import ValidationError
 
 from proxyd.plugins.acl import Acl
 
-LENT = kit({"username": "ann", "acls": [{"group": "staff"}, {"group": "beta"}]}, {"username": "bob"})
+CONSUMERS = ({"username": "ann", "acls": [{"group": "staff"}, {"group": "beta"}]}, {"username": "bob"})
 
 
 def outcome(who=None, groups=None, claims=None, **config):
+    lent = kit(*CONSUMERS)
     one = exchange()
-    one.consumer = LENT.consumers.find(who) if who else None
+    one.consumer = lent.consumers.find(who) if who else None
     one.groups, one.claims = groups, claims
-    reply = make(Acl, LENT, **config).access(one)
+    reply = make(Acl, lent, **config).access(one)
     return (reply.status, reply.message) if reply else sent(one)
 
 
