@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from benchmarks.peers.nginx import NginxPeer, main_context
 from benchmarks.peers.proxyd import ProxydPeer, PurePeer, one_route
+from benchmarks.process import Command
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchmarks.process import Command
 
 KEY = "bench-key"
 ORIGIN = "https://www.shop.example"
@@ -18,7 +18,7 @@ HEADERS = {"apikey": KEY, "Origin": ORIGIN}
 LIMIT = 1_000_000_000  # requests per hour: counted, and never reached
 
 
-def plugins(directory: Path) -> list[dict[str, object]]:
+def plugins() -> list[dict[str, object]]:
     """Return the plugins of the route."""
     return [
         {"name": "key-auth", "config": {"hide_credentials": True}},
@@ -28,8 +28,6 @@ def plugins(directory: Path) -> list[dict[str, object]]:
             "config": {"origins": [ORIGIN], "credentials": True, "exposed_headers": ["X-Total"]},
         },
         {"name": "correlation-id", "config": {"echo_downstream": True}},
-        {"name": "prometheus", "config": {"per_consumer": True, "status_code_metrics": True}},
-        {"name": "file-log", "config": {"path": str(directory / "file.log")}},
     ]
 
 
@@ -39,8 +37,10 @@ class _Policies(ProxydPeer):
     def command(self, directory: Path, *, listen: int, origin: int) -> Command:
         """Write kong.json."""
         consumers = [{"username": "bench", "keyauth_credentials": [{"key": KEY}]}]
-        document = one_route(origin) | {"plugins": plugins(directory), "consumers": consumers}
-        return self.command_for(directory, document, listen=listen)
+        document = one_route(origin) | {"plugins": plugins(), "consumers": consumers}
+        made = self.command_for(directory, document, listen=listen)
+        log = {"PROXYD_PROXY_ACCESS_LOG": str(directory / "access.log")}
+        return Command(made.argv, {**made.env, **log})
 
 
 class PolicyProxyd(_Policies):
