@@ -75,9 +75,13 @@ class Plugin(Generic[ConfigT]):
         self.instance_id = instance_id
         self.scope = scope
         self.kit = kit or Kit()
+        self.prepare()
 
     def __repr__(self) -> str:
         return f"<{self.name} {self.scope}>"
+
+    def prepare(self) -> None:
+        """Decide what can be decided before a request comes; called once, off the loop, as the instance is made."""
 
     # Each phase below is called only where a subclass defines it.
 

@@ -41,10 +41,9 @@ class Acl(plugin.Plugin[Config]):
     name = "acl"
     priority = 950
 
-    def __init__(
-        self, config: Config, instance_id: str, scope: plugin.Scope, kit: plugin.Kit | None = None
-    ) -> None:
-        super().__init__(config, instance_id, scope, kit)
+    def prepare(self) -> None:
+        """Make a set of the list, and steps of the path."""
+        config = self.config
         self._listed = frozenset(config.allow or config.deny or ())
         self._allows = config.allow is not None
         self._claim = config.roles_claim.split(".") if config.roles_claim else None

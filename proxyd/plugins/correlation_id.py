@@ -35,16 +35,14 @@ class CorrelationId(plugin.Plugin[Config]):
     name = "correlation-id"
     priority = 100_001
 
-    def __init__(
-        self, config: Config, instance_id: str, scope: plugin.Scope, kit: plugin.Kit | None = None
-    ) -> None:
-        super().__init__(config, instance_id, scope, kit)
-        self._header = config.header_name.encode()
+    def prepare(self) -> None:
+        """Choose the generator."""
+        self._header = self.config.header_name.encode()
         self._key = self._header.lower()
         self._counter = itertools.count(1)
         self._process = str(uuid.uuid4())
         makers = {"uuid": self._uuid, "uuid#counter": self._counted, "tracker": self._tracker}
-        self._make = makers[config.generator]
+        self._make = makers[self.config.generator]
 
     def access(self, exchange: Exchange) -> None:
         """Take the client's id over, or make one."""

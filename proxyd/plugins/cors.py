@@ -80,10 +80,9 @@ class Cors(plugin.Plugin[Config]):
     name = "cors"
     priority = 2000
 
-    def __init__(
-        self, config: Config, instance_id: str, scope: plugin.Scope, kit: plugin.Kit | None = None
-    ) -> None:
-        super().__init__(config, instance_id, scope, kit)
+    def prepare(self) -> None:
+        """Sort the origins by kind, and write the lines of preflights."""
+        config = self.config
         origins = config.origins or ("*",)
         self._any = "*" in origins
         plain = [origin for origin in origins if _PLAIN.fullmatch(origin)]

@@ -64,10 +64,9 @@ class InternalKey(plugin.Plugin[Config]):
     name = "internal-key"
     priority = 3  # behind everything that changes the request
 
-    def __init__(
-        self, config: Config, instance_id: str, scope: plugin.Scope, kit: plugin.Kit | None = None
-    ) -> None:
-        super().__init__(config, instance_id, scope, kit)
+    def prepare(self) -> None:
+        """Take the first key."""
+        config = self.config
         self._header = config.header_name.encode()
         self._id = config.keys[0].id
         self._secret = config.keys[0].secret.encode()

@@ -46,10 +46,9 @@ class IpRestriction(plugin.Plugin[Config]):
     name = "ip-restriction"
     priority = 990
 
-    def __init__(
-        self, config: Config, instance_id: str, scope: plugin.Scope, kit: plugin.Kit | None = None
-    ) -> None:
-        super().__init__(config, instance_id, scope, kit)
+    def prepare(self) -> None:
+        """Parse the blocks."""
+        config = self.config
         self._allow = _networks(config.allow) if config.allow is not None else None
         self._deny = _networks(config.deny or ())
         self._known: dict[str, bool] = {}

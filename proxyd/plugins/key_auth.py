@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote_plus, urlencode
 import orjson
 from pydantic import Field
 
-from proxyd import authentication, plugin
+from proxyd import authentication
 from proxyd.authentication import Authentication, unauthorized
 from proxyd.identity import identify
 
@@ -44,11 +44,9 @@ class KeyAuth(Authentication[Config]):
     name = "key-auth"
     priority = 1250
 
-    def __init__(
-        self, config: Config, instance_id: str, scope: plugin.Scope, kit: plugin.Kit | None = None
-    ) -> None:
-        super().__init__(config, instance_id, scope, kit)
-        self._names = tuple((name, name.lower().encode()) for name in config.key_names)
+    def prepare(self) -> None:
+        """Write the names as headers have them."""
+        self._names = tuple((name, name.lower().encode()) for name in self.config.key_names)
 
     def authenticate(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """Look the key up."""

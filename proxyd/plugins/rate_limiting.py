@@ -57,10 +57,10 @@ class Config(plugin.Config):
 
     @model_validator(mode="after")
     def _limits(self) -> Self:
-        given = [(name, getattr(self, name)) for name in PERIODS if getattr(self, name) is not None]
-        if not given:
+        limits = self.limits()
+        if not limits:
             raise ValueError(f"at least one of {', '.join(PERIODS)} is needed")
-        for (shorter, less), (longer, more) in pairwise(given):
+        for (shorter, less), (longer, more) in pairwise(limits.items()):
             if more < less:
                 raise ValueError(f"the limit for {longer} is lower than the one for {shorter}")
         if self.limit_by == "header" and self.header_name is None:
@@ -69,6 +69,10 @@ class Config(plugin.Config):
             raise ValueError("limit_by: path needs path")
         return self
 
+    def limits(self) -> dict[str, int]:
+        """Return the limits that were given, by period, the shortest first."""
+        return {name: getattr(self, name) for name in PERIODS if getattr(self, name) is not None}
+
 
 class RateLimiting(plugin.Plugin[Config]):
     """Refuses requests beyond a limit; checking and counting are one step, so that exactly the limit passes."""
@@ -76,11 +80,10 @@ class RateLimiting(plugin.Plugin[Config]):
     name = "rate-limiting"
     priority = 910
 
-    def __init__(
-        self, config: Config, instance_id: str, scope: plugin.Scope, kit: plugin.Kit | None = None
-    ) -> None:
-        super().__init__(config, instance_id, scope, kit)
-        limits = {name: getattr(config, name) for name in PERIODS if getattr(config, name) is not None}
+    def prepare(self) -> None:
+        """Write the names of the limits and what the counters know them by."""
+        config = self.config
+        limits = config.limits()
         self._windows = Windows(limits, sliding=config.window_type == "sliding")
         self._names = [
             (
@@ -89,7 +92,7 @@ class RateLimiting(plugin.Plugin[Config]):
             )
             for name in limits
         ]
-        self._prefix = f"rl:{scope.route or ''}:{scope.service or ''}:{config.limit_by}:".encode()
+        self._prefix = f"rl:{self.scope.route or ''}:{self.scope.service or ''}:{config.limit_by}:".encode()
         self._header = (config.header_name or "").lower().encode()
 
     def access(self, exchange: Exchange) -> Reply | None:

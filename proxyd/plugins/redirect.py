@@ -42,11 +42,9 @@ class Redirect(plugin.Plugin[Config]):
     name = "redirect"
     priority = 779
 
-    def __init__(
-        self, config: Config, instance_id: str, scope: plugin.Scope, kit: plugin.Kit | None = None
-    ) -> None:
-        super().__init__(config, instance_id, scope, kit)
-        parts = urlsplit(config.location)
+    def prepare(self) -> None:
+        """Keep scheme and host apart from the path."""
+        parts = urlsplit(self.config.location)
         self._base = f"{parts.scheme}://{parts.netloc}"
 
     def access(self, exchange: Exchange) -> Reply:

@@ -36,11 +36,9 @@ class RequestSizeLimiting(plugin.Plugin[Config]):
     name = "request-size-limiting"
     priority = 951
 
-    def __init__(
-        self, config: Config, instance_id: str, scope: plugin.Scope, kit: plugin.Kit | None = None
-    ) -> None:
-        super().__init__(config, instance_id, scope, kit)
-        self._limit = config.allowed_payload_size * _UNITS[config.size_unit]
+    def prepare(self) -> None:
+        """Count the limit in bytes."""
+        self._limit = self.config.allowed_payload_size * _UNITS[self.config.size_unit]
 
     def access(self, exchange: Exchange) -> Reply | None:
         """Look at Content-Length, and have the rest watched on its way."""

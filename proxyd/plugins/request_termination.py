@@ -60,10 +60,9 @@ class RequestTermination(plugin.Plugin[Config]):
     name = "request-termination"
     priority = 2
 
-    def __init__(
-        self, config: Config, instance_id: str, scope: plugin.Scope, kit: plugin.Kit | None = None
-    ) -> None:
-        super().__init__(config, instance_id, scope, kit)
+    def prepare(self) -> None:
+        """Write the answer."""
+        config = self.config
         self._trigger = config.trigger
         self._message = config.message or _DEFAULTS.get(config.status_code)
         if config.body is not None:
