@@ -32,6 +32,13 @@ class NginxPeer:
         "1 worker, upstream keepalive 64, HTTP/1.1, X-Forwarded-*, no access log, nothing buffered to disk"
     )
 
+    location_lines = ""  # more of the location's
+
+    def http_lines(self, directory: Path) -> str:
+        """Return what stands above the server: of logs, here."""
+        del directory
+        return "  access_log off;\n"
+
     def missing(self) -> str | None:
         """Tell whether the program is on the path."""
         return None if shutil.which("nginx") else "not installed: apt-get install nginx"
@@ -47,15 +54,16 @@ class NginxPeer:
             f"  {kind}_temp_path {directory}/{kind};\n"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
-        config.write_text(f"{main_context(directory)}\nhttp {{\n{temporary}{_http(listen, origin)}}}\n")
+        config.write_text(
+            f"{main_context(directory)}\nhttp {{\n{temporary}{self.http_lines(directory)}{_server(listen, origin, self.location_lines)}}}\n"
+        )
         return Command(
             [shutil.which("nginx") or "nginx", "-c", str(config), "-p", str(directory), "-e", "stderr"]
         )
 
 
-def _http(listen: int, origin: int) -> str:
-    return f"""  access_log off;
-  keepalive_requests 100000000;
+def _server(listen: int, origin: int, location_lines: str) -> str:
+    return f"""  keepalive_requests 100000000;
   client_max_body_size 0;
   upstream origin {{
     server 127.0.0.1:{origin};
@@ -65,7 +73,7 @@ def _http(listen: int, origin: int) -> str:
   server {{
     listen 127.0.0.1:{listen} backlog=4096;
     location / {{
-      proxy_pass http://origin;
+{location_lines}      proxy_pass http://origin;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_set_header X-Real-IP $remote_addr;

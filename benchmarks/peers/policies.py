@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.peers.nginx import NginxPeer, main_context
+from benchmarks.peers.nginx import NginxPeer
 from benchmarks.peers.proxyd import ProxydPeer, PurePeer, one_route
 from benchmarks.process import Command
 
@@ -31,8 +31,8 @@ def plugins() -> list[dict[str, object]]:
     ]
 
 
-class _Policies(ProxydPeer):
-    """Adds the plugins and a consumer to the one route."""
+class PolicyProxyd(ProxydPeer):
+    """The gateway with the plugins and a consumer, compiled where it is."""
 
     def command(self, directory: Path, *, listen: int, origin: int) -> Command:
         """Write kong.json."""
@@ -43,44 +43,11 @@ class _Policies(ProxydPeer):
         return Command(made.argv, {**made.env, **log})
 
 
-class PolicyProxyd(_Policies):
-    """The compiled build."""
+class PolicyPure(PurePeer, PolicyProxyd):
+    """The same, interpreted."""
 
 
-class PolicyPure(_Policies, PurePeer):
-    """The interpreted one."""
-
-    name = PurePeer.name
-    environment = PurePeer.environment
-    missing = PurePeer.missing
-
-
-class PolicyNginx(NginxPeer):
-    """What an nginx does for the same: a key check by map, limit_req, CORS and id headers, a JSON access log."""
-
-    def command(self, directory: Path, *, listen: int, origin: int) -> Command:
-        """Write nginx.conf: the plain one, and the policies around it."""
-        made = super().command(directory, listen=listen, origin=origin)
-        config = directory / "nginx.conf"
-        text = config.read_text().replace("  access_log off;\n", _http(directory))
-        config.write_text(text.replace("    location / {\n", "    location / {\n" + _LOCATION))
-        assert text.startswith(main_context(directory))  # the file is the plain peer's
-        return made
-
-
-def _http(directory: Path) -> str:
-    return f"""  log_format line escape=json '{{"id":"$request_id","client_ip":"$remote_addr","method":"$request_method",'
-    '"uri":"$request_uri","host":"$host","status":$status,"sent":$bytes_sent,"received":$request_length,'
-    '"consumer":"$consumer","seconds":$request_time,"upstream_seconds":"$upstream_response_time",'
-    '"upstream":"$upstream_addr","agent":"$http_user_agent","started_at":"$msec"}}';
-  access_log {directory}/access.log line buffer=64k flush=1s;
-  map $http_apikey $consumer {{ default ""; "{KEY}" bench; }}
-  map $http_origin $allowed {{ default ""; "{ORIGIN}" $http_origin; }}
-  limit_req_zone $consumer zone=consumers:10m rate=1000000r/s;
-"""
-
-
-_LOCATION = """      if ($consumer = "") { return 401; }
+LOCATION = """      if ($consumer = "") { return 401; }
       limit_req zone=consumers burst=1000000 nodelay;
       limit_req_status 429;
       proxy_set_header apikey "";
@@ -91,4 +58,22 @@ _LOCATION = """      if ($consumer = "") { return 401; }
       add_header Access-Control-Allow-Credentials true always;
       add_header Access-Control-Expose-Headers X-Total always;
       add_header Vary Origin always;
+"""
+
+
+class PolicyNginx(NginxPeer):
+    """What an nginx does for the same: a key check by map, limit_req, CORS and id headers, a JSON access log."""
+
+    location_lines = LOCATION
+
+    def http_lines(self, directory: Path) -> str:
+        """Return the format of the log, the keys, the origins and the limit."""
+        return f"""  log_format line escape=json '{{"id":"$request_id","client_ip":"$remote_addr","method":"$request_method",'
+    '"uri":"$request_uri","host":"$host","status":$status,"sent":$bytes_sent,"received":$request_length,'
+    '"consumer":"$consumer","seconds":$request_time,"upstream_seconds":"$upstream_response_time",'
+    '"upstream":"$upstream_addr","agent":"$http_user_agent","started_at":"$msec"}}';
+  access_log {directory}/access.log line buffer=64k flush=1s;
+  map $http_apikey $consumer {{ default ""; "{KEY}" bench; }}
+  map $http_origin $allowed {{ default ""; "{ORIGIN}" $http_origin; }}
+  limit_req_zone $consumer zone=consumers:10m rate=1000000r/s;
 """
