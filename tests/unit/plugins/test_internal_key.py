@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 
+import plugin_case
 import pytest
 from conversation import FakeClock
+from plugin_case import make, sent
 from pydantic import ValidationError
 
-from proxyd.exchange import Client, Exchange
 from proxyd.guard import Guard, Refused
-from proxyd.http1.headers import Headers
-from proxyd.http1.message import RequestHead
 from proxyd.model.entities import Consumer
-from proxyd.plugin import Kit, Scope
+from proxyd.plugin import Kit
 from proxyd.plugins.internal_key import Config, InternalKey
 
 SECRET = "s" * 32
@@ -22,18 +21,13 @@ KEYS = [{"id": "k1", "secret": SECRET}]
 
 
 def exchange(*fields, method="GET", body=None):
-    head = RequestHead(method, "/a?b=1", "/a", "?b=1", 1, "h", Headers.of(fields), 0, keep_alive=True)
-    made = Exchange(head, Client("192.0.2.1", 4000, "http", 8000), 0.0)
+    made = plugin_case.exchange(*fields, method=method, target="/a?b=1")
     made.buffered = body
     return made
 
 
 def plugin(clock=None, **config):
-    return InternalKey(Config(**{"keys": KEYS, **config}), "id", Scope(), Kit(clock=clock or FakeClock()))
-
-
-def headers(exchange):
-    return {name.decode(): value.decode() for name, value in exchange.headers}
+    return make(InternalKey, Kit(clock=clock or FakeClock()), **{"keys": KEYS, **config})
 
 
 # --- config --------------------------------------------------------------------------------------------------
@@ -70,8 +64,8 @@ def test_the_secret_takes_the_place_of_a_clients():
     """In any spelling of the name that a backend could take for it."""
     one = exchange((b"x-internal-key", b"mine"), (b"X_Internal_Key", b"mine"))
     plugin(mode="header").access(one)
-    assert headers(one) == {"x-internal-key": SECRET}
-    Guard({"k1": SECRET}, mode="header").check("GET", "/a?b=1", headers(one))
+    assert sent(one) == {"x-internal-key": SECRET}
+    Guard({"k1": SECRET}, mode="header").check("GET", "/a?b=1", sent(one))
 
 
 def test_a_signature_holds_for_one_request():
@@ -81,28 +75,28 @@ def test_a_signature_holds_for_one_request():
     one.consumer = Consumer(id="c1", username="ann")
     one.headers.set(b"X-Consumer-ID", b"c1")
     plugin(clock).access(one)
-    sent = headers(one)
+    told = sent(one)
     keys = {"k0": NEXT, "k1": SECRET}
     fresh = lambda **more: Guard(keys, now=clock.time, **more)  # noqa: E731
     guard = fresh()
-    assert guard.check("GET", "/a?b=1", sent) is None
+    assert guard.check("GET", "/a?b=1", told) is None
     for message, call in {
-        "replayed": lambda: guard.check("GET", "/a?b=1", sent),
-        "wrong signature": lambda: fresh().check("POST", "/a?b=1", sent),
-        "wrong sig": lambda: fresh().check("GET", "/a?b=2", sent),
-        "wrong": lambda: fresh().check("GET", "/a?b=1", sent | {"x-consumer-id": "c2"}),
-        "not signed": lambda: fresh(require_body=True).check("GET", "/a?b=1", sent),
+        "replayed": lambda: guard.check("GET", "/a?b=1", told),
+        "wrong signature": lambda: fresh().check("POST", "/a?b=1", told),
+        "wrong sig": lambda: fresh().check("GET", "/a?b=2", told),
+        "wrong": lambda: fresh().check("GET", "/a?b=1", told | {"x-consumer-id": "c2"}),
+        "not signed": lambda: fresh(require_body=True).check("GET", "/a?b=1", told),
         "no internal key": lambda: fresh().check("GET", "/a?b=1", {}),
-        "unknown key id": lambda: Guard({"k0": NEXT}, now=clock.time).check("GET", "/a?b=1", sent),
+        "unknown key id": lambda: Guard({"k0": NEXT}, now=clock.time).check("GET", "/a?b=1", told),
         "malformed": lambda: fresh().check(
-            "GET", "/a?b=1", {"x-internal-key": "x, " + sent["x-internal-key"]}
+            "GET", "/a?b=1", {"x-internal-key": "x, " + told["x-internal-key"]}
         ),
     }.items():
         with pytest.raises(Refused, match=message):
             call()
     clock.value += 31
     with pytest.raises(Refused, match="out of its time"):
-        fresh().check("GET", "/a?b=1", sent)
+        fresh().check("GET", "/a?b=1", told)
 
 
 async def test_a_signed_body_is_the_one_that_was_sent():
@@ -110,9 +104,7 @@ async def test_a_signed_body_is_the_one_that_was_sent():
     clock = FakeClock()
     one = exchange(method="POST", body=b"hello")
     assert await plugin(clock, sign_body=True).access(one) is None
-    check_body = Guard({"k1": SECRET}, now=clock.time, require_body=True).check(
-        "POST", "/a?b=1", headers(one)
-    )
+    check_body = Guard({"k1": SECRET}, now=clock.time, require_body=True).check("POST", "/a?b=1", sent(one))
     check_body(b"hello")
     with pytest.raises(Refused, match="another"):
         check_body(b"hullo")
@@ -125,7 +117,7 @@ def test_remembered_nonces_are_forgotten_in_time():
     for _ in range(50):
         one = exchange()
         plugin(clock).access(one)
-        guard.check("GET", "/a?b=1", headers(one))
+        guard.check("GET", "/a?b=1", sent(one))
         clock.value += 1
     assert len(guard._seen) <= 21
 
@@ -135,6 +127,6 @@ def test_two_requests_differ():
     one, two = exchange(), exchange()
     plugin().access(one)
     plugin().access(two)
-    first, second = headers(one)["x-internal-key"], headers(two)["x-internal-key"]
+    first, second = sent(one)["x-internal-key"], sent(two)["x-internal-key"]
     assert re.fullmatch(r"v1;id=k1;ts=\d+;nonce=[0-9a-f]{32};body=unsigned;sig=[0-9a-f]{64}", first)
     assert first != second
