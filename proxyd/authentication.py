@@ -6,7 +6,8 @@ request that one has let in is not looked at by the next. A preflight passes unl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import Field
 
@@ -33,20 +34,20 @@ class Config(plugin.Config):
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 
-class Authentication(plugin.Plugin[ConfigT]):
+class Authentication(plugin.Plugin[ConfigT], ABC):
     """Base of the plugins that find out who calls. A subclass defines ``authenticate``.
 
     ``authenticate`` calls ``identity.identify`` and returns None where the request is let in, a 401 ``Reply``
     (see ``unauthorized``) where it is not, or an awaitable of either.
     """
 
+    @abstractmethod
     def authenticate(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """Find out who calls."""
-        raise NotImplementedError
 
     def access(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """Let the request pass with an identity, or refuse it."""
-        config: Any = self.config
+        config = self.config
         if not config.run_on_preflight and exchange.request.method == "OPTIONS":
             return None
         if config.anonymous and exchange.consumer is not None and not exchange.anonymous:
@@ -55,21 +56,21 @@ class Authentication(plugin.Plugin[ConfigT]):
         if outcome is None or not config.anonymous:
             return outcome
         if isinstance(outcome, Reply):
-            return self._fall_back(exchange, outcome)
-        return self._wait(exchange, outcome)
+            return self._fall_back(exchange, outcome, config.anonymous)
+        return self._wait(exchange, outcome, config.anonymous)
 
-    async def _wait(self, exchange: Exchange, outcome: Awaitable[Reply | None]) -> Reply | None:
+    async def _wait(
+        self, exchange: Exchange, outcome: Awaitable[Reply | None], anonymous: str
+    ) -> Reply | None:
         reply = await outcome
-        return reply if reply is None else self._fall_back(exchange, reply)
+        return reply if reply is None else self._fall_back(exchange, reply, anonymous)
 
-    def _fall_back(self, exchange: Exchange, reply: Reply) -> Reply | None:
-        config: Any = self.config
+    def _fall_back(self, exchange: Exchange, reply: Reply, anonymous: str) -> Reply | None:
         if reply.status >= 500:  # noqa: PLR2004  # it could not be found out: nobody is let in for that
             return reply
-        consumer = self.kit.consumers.find(config.anonymous)
+        consumer = self.kit.consumers.find(anonymous)
         if consumer is None:
-            message = f"anonymous consumer {config.anonymous} is configured but doesn't exist"
-            return Reply(500, message)
+            return Reply(500, f"anonymous consumer {anonymous} is configured but doesn't exist")
         identify(exchange, consumer, anonymous=True)
         return None
 
