@@ -117,6 +117,12 @@ class Exchange:
         route = self.route.name or self.route.id if self.route else "-"
         return f"<Exchange {self.request.method} {self.request.path} route={route} status={self.status}>"
 
+    def keep(self, name: str, value: Any) -> None:
+        """Keep a value in ``context`` for a later phase."""
+        if self.context is None:
+            self.context = {}
+        self.context[name] = value
+
     @property
     def headers(self) -> Headers:
         """The request's headers: what a plugin changes here goes to the upstream."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from proxyd.errors import GatewayError, Kind, Retry
 from proxyd.exchange import Reply
 from proxyd.gateway.forwarded import rewrite_forwarded, without_port
+from proxyd.gateway.paths import upstream_target
 from proxyd.gateway.relay import Relay
 from proxyd.gateway.reply import message_for
 from proxyd.http1.message import CHUNKED
@@ -60,8 +61,7 @@ class Forwarder:
         relay = Relay(exchange, route, sink, self)
         sink.attach(relay)
         request = exchange.request
-        path = route.join(exchange.matched_prefix, request.path)
-        exchange.upstream_path = path + request.query if request.query else path
+        exchange.upstream_path = upstream_target(exchange, route.join)
         relay.own_lines = self._own_lines(exchange, route)
         if not route.service.balancer.resolved:
             exchange.dialled = self.now()

@@ -94,18 +94,23 @@ def _without_leading_dots(rest: str) -> str:
     return rest
 
 
+def upstream_target(exchange: Exchange, join: Joiner) -> str:
+    """Return the path and query that the upstream's request line has."""
+    request = exchange.request
+    return join(exchange.matched_prefix, request.path) + request.query
+
+
 class Targets:
-    """What the upstream's request line says of an exchange, for plugins that have to know before it is sent."""
+    """What ``upstream_target`` will be, for plugins that have to know before the request is sent."""
 
     def __init__(self) -> None:
         self._joiners: dict[str, Joiner] = {}
 
     def __call__(self, exchange: Exchange) -> str:
-        """Return path and query as they would be sent now."""
+        """Return path and query as they would be sent now; the exchange has been matched."""
         route = exchange.route
-        if route is None:
-            return exchange.request.path + exchange.request.query
+        assert route is not None  # noqa: S101  # no phase runs before
         join = self._joiners.get(route.id)
         if join is None:
             join = self._joiners[route.id] = compile_joiner(route, exchange.service)
-        return join(exchange.matched_prefix, exchange.request.path) + exchange.request.query
+        return upstream_target(exchange, join)

@@ -84,9 +84,7 @@ class Chooser:
 
         def access(exchange: Exchange) -> Any:
             identity = _consumer(exchange)
-            if exchange.context is None:
-                exchange.context = {}
-            exchange.context[key] = identity  # a later plugin may still find out who the consumer is
+            exchange.keep(key, identity)  # a later plugin may still find out who the consumer is
             method = by_consumer.get(identity, default)
             return method(exchange) if method is not None else None
 

@@ -51,9 +51,7 @@ class CorrelationId(plugin.Plugin[Config]):
             given = self._make(exchange).encode()
             exchange.headers.set(self._header, given)
         if self.config.echo_downstream:
-            if exchange.context is None:
-                exchange.context = {}
-            exchange.context[self.name] = given
+            exchange.keep(self.name, given)
 
     def header_filter(self, exchange: Exchange, status: int, headers: Headers) -> None:
         """Set the id on the answer."""

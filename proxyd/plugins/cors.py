@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import urlsplit
 
@@ -91,7 +92,7 @@ class Cors(plugin.Plugin[Config]):
         self._exact = {origin.lower() for origin in plain if ":" in origin}
         self._hosts = {origin.lower() for origin in plain if ":" not in origin and origin != "*"}
         self._patterns = [re2.compile(origin) for origin in origins if not _PLAIN.fullmatch(origin)]
-        self._known: dict[bytes, bool] = {}
+        self._matches = lru_cache(_CACHED)(self._look_up)
         self._preflight = self._lines_of_preflights(config)
         self._exposed = ", ".join(config.exposed_headers).encode() if config.exposed_headers else None
 
@@ -153,14 +154,9 @@ class Cors(plugin.Plugin[Config]):
             return self._single
         if origin is None:
             return None
-        known = self._known.get(origin)
-        if known is None:
-            if len(self._known) >= _CACHED:
-                self._known.clear()
-            known = self._known[origin] = self._matches(origin.decode("latin-1"))
-        return origin if known else None
+        return origin if self._matches(origin.decode("latin-1")) else None
 
-    def _matches(self, origin: str) -> bool:
+    def _look_up(self, origin: str) -> bool:
         lowered = origin.lower()
         if lowered in self._exact:
             return True

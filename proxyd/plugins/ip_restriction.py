@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
@@ -51,21 +52,16 @@ class IpRestriction(plugin.Plugin[Config]):
         config = self.config
         self._allow = _networks(config.allow) if config.allow is not None else None
         self._deny = _networks(config.deny or ())
-        self._known: dict[str, bool] = {}
+        self._allows = lru_cache(_CACHED)(self._look_up)
 
     def access(self, exchange: Exchange) -> Reply | None:
         """Compare the address."""
         address = exchange.client_ip
-        allowed = self._known.get(address)
-        if allowed is None:
-            if len(self._known) >= _CACHED:
-                self._known.clear()
-            allowed = self._known[address] = self._allows(address)
-        if allowed:
+        if self._allows(address):
             return None
         return Reply(self.config.status, self.config.message or f"IP address not allowed: {address}")
 
-    def _allows(self, text: str) -> bool:
+    def _look_up(self, text: str) -> bool:
         try:
             address = ipaddress.ip_address(text.partition("%")[0])
         except ValueError:

@@ -101,9 +101,7 @@ class RateLimiting(plugin.Plugin[Config]):
         windows = self._windows.at(now)
         taken = self.kit.counters.take(self._prefix + self._identity(exchange), windows)
         if not self.config.hide_client_headers:
-            if exchange.context is None:
-                exchange.context = {}
-            exchange.context[self.name] = self._fields(windows, taken, now)
+            exchange.keep(self.name, self._fields(windows, taken, now))
         if taken.admitted:
             return None
         full = [window for window, used in zip(windows, taken.used, strict=True) if used >= window.limit]

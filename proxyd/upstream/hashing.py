@@ -102,17 +102,12 @@ def _cookie(name: str, path: str) -> Key:
                 pair = pair.strip(b" \t")  # noqa: PLW2901
                 if pair.startswith(prefix) and len(pair) > len(prefix):
                     return pair[len(prefix) :].decode("latin-1")
-        if exchange.context is None:
-            exchange.context = {}
-        issued: bytes | None = exchange.context.get(CONTEXT)
+        issued: bytes | None = exchange.context.get(CONTEXT) if exchange.context is not None else None
         if issued is not None:  # by an earlier try
             return issued[len(prefix) :].partition(b";")[0].decode("latin-1")
         value = str(uuid.uuid4())
-        exchange.context[CONTEXT] = b"%b%b; Path=%b; HttpOnly" % (
-            prefix,
-            value.encode("ascii"),
-            path.encode("latin-1", "replace"),
-        )
+        cookie = (prefix, value.encode("ascii"), path.encode("latin-1", "replace"))
+        exchange.keep(CONTEXT, b"%b%b; Path=%b; HttpOnly" % cookie)
         return value
 
     return key
