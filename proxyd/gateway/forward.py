@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from proxyd.errors import GatewayError, Kind, Retry
 from proxyd.exchange import Reply
 from proxyd.gateway.forwarded import rewrite_forwarded, without_port
-from proxyd.gateway.paths import upstream_target
 from proxyd.gateway.relay import Relay
 from proxyd.gateway.reply import message_for
 from proxyd.http1.message import CHUNKED
@@ -61,7 +60,8 @@ class Forwarder:
         relay = Relay(exchange, route, sink, self)
         sink.attach(relay)
         request = exchange.request
-        exchange.upstream_path = upstream_target(exchange, route.join)
+        path = route.join(exchange.matched_prefix, request.path)  # as paths.Targets says
+        exchange.upstream_path = path + request.query if request.query else path
         relay.own_lines = self._own_lines(exchange, route)
         if not route.service.balancer.resolved:
             exchange.dialled = self.now()
