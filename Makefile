@@ -15,7 +15,7 @@ JOBS ?= 0
 export PATH := $(PATH):/usr/sbin:$(CURDIR)/$(VENV)/debian/usr/sbin:$(CURDIR)/$(VENV)/debian/usr/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test e2e compiled check format bench lock clean distclean debian
+.PHONY: help run test e2e compiled check format docs bench lock clean distclean debian
 
 help: ## show this
 	@bold= normal=; if [ -t 1 ]; then bold=$$'\e[1m' normal=$$'\e[0m'; fi; \
@@ -39,6 +39,9 @@ check: $(VENV)/.dev ## lint, types, and the shipped configurations
 format: $(VENV)/.dev ## format the code, and fix what can be fixed
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: $(VENV)/.run ## write the reference of plugins in docs/plugins.md anew, out of their classes
+	@$(BIN)/python -m proxyd.cli.reference docs/plugins.md
 
 bench: $(VENV)/.compiled ## measure against other gateways (ARGS="--scenario plain")
 	@$(BIN)/python benchmarks/bench.py $(ARGS)

@@ -41,6 +41,11 @@ class Authentication(plugin.Plugin[ConfigT], ABC):
     (see ``unauthorized``) where it is not, or an awaitable of either.
     """
 
+    answers = (
+        (401, "there are no valid credentials; WWW-Authenticate says which are asked for"),
+        (500, "there is no consumer of the name that anonymous gives"),
+    )
+
     @abstractmethod
     def authenticate(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """Find out who calls."""

@@ -66,6 +66,8 @@ class Plugin(Generic[ConfigT]):
     name: ClassVar[str]
     priority: ClassVar[int]
     Config: ClassVar[type[Any]]  # what the class is generic in
+    answers: ClassVar[tuple[tuple[int | str, str], ...]] = ()
+    """When it answers a request itself, by status; a setting that holds the status stands for it. For the reference."""
 
     def __init_subclass__(cls) -> None:
         cls.Config = get_args(cls.__orig_bases__[0])[0]  # type: ignore[attr-defined]

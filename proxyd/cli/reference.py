@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from proxyd.plugin import PHASES, Plugin
@@ -13,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def reference() -> str:
-    """Return a section for each plugin: what it does, when it runs, and its settings with their defaults."""
+    """Return a section for each plugin: what it does, when it runs, its settings with their defaults, its statuses."""
     return "\n".join(section(plugin) for plugin in PLUGINS)
 
 
@@ -23,7 +27,9 @@ def section(plugin: type[Plugin[Any]]) -> str:
     lines = [
         f"### `{plugin.name}`",
         "",
-        f"{(plugin.__doc__ or '').strip()} Priority {plugin.priority}; phases {', '.join(phases)}.",
+        inspect.cleandoc(plugin.__doc__ or ""),
+        "",
+        f"Priority {plugin.priority}; phases {', '.join(phases)}.",
         "",
         "| Setting | Type | Default | Meaning |",
         "|---|---|---|---|",
@@ -33,6 +39,9 @@ def section(plugin: type[Plugin[Any]]) -> str:
         f"| `{name}` | {_type(properties[name])} | {_default(field)} | {field.description} |"
         for name, field in plugin.Config.model_fields.items()
     ]
+    if plugin.answers:
+        lines += ["", "| Answers itself with | When |", "|---|---|"]
+        lines += [f"| `{status}` | {when} |" for status, when in plugin.answers]
     return "\n".join(lines) + "\n"
 
 
@@ -57,3 +66,20 @@ def _default(field: FieldInfo) -> str:
         return "required"
     default = field.get_default(call_default_factory=True, validated_data={})
     return "none" if default is None else f"`{json.dumps(default, default=str)}`"
+
+
+def rewrite(guide: Path) -> None:
+    """Put the reference between the marks of a guide."""
+    text = guide.read_text()
+    guide.write_text(
+        re.sub(
+            r"(<!-- plugins: .*? -->\n).*(<!-- end of plugins -->)",
+            lambda marks: marks[1] + reference() + marks[2],
+            text,
+            flags=re.DOTALL,
+        )
+    )
+
+
+if __name__ == "__main__":
+    rewrite(Path(sys.argv[1]))

@@ -40,6 +40,10 @@ class Acl(plugin.Plugin[Config]):
 
     name = "acl"
     priority = 950
+    answers = (
+        (401, "nobody has been authenticated"),
+        (403, "the groups do not allow it"),
+    )
 
     def prepare(self) -> None:
         """Make a set of the list, and steps of the path."""

@@ -80,6 +80,7 @@ class Cors(plugin.Plugin[Config]):
 
     name = "cors"
     priority = 2000
+    answers = ((200, "a preflight, unless preflight_continue"),)
 
     def prepare(self) -> None:
         """Sort the origins by kind, and write the lines of preflights."""

@@ -63,6 +63,7 @@ class InternalKey(plugin.Plugin[Config]):
 
     name = "internal-key"
     priority = 3  # behind everything that changes the request
+    answers = ((413, "sign_body, and the body is larger than max_body_size"),)
 
     def prepare(self) -> None:
         """Take the first key."""

@@ -46,6 +46,7 @@ class IpRestriction(plugin.Plugin[Config]):
 
     name = "ip-restriction"
     priority = 990
+    answers = (("status", "the address is not allowed"),)
 
     def prepare(self) -> None:
         """Parse the blocks."""

@@ -79,6 +79,7 @@ class RateLimiting(plugin.Plugin[Config]):
 
     name = "rate-limiting"
     priority = 910
+    answers = (("error_code", "a limit is used up; Retry-After says for how many seconds"),)
 
     def prepare(self) -> None:
         """Write the names of the limits and what the counters know them by."""

@@ -41,6 +41,7 @@ class Redirect(plugin.Plugin[Config]):
 
     name = "redirect"
     priority = 779
+    answers = (("status_code", "always"),)
 
     def prepare(self) -> None:
         """Keep scheme and host apart from the path."""

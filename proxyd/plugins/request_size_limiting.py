@@ -35,6 +35,11 @@ class RequestSizeLimiting(plugin.Plugin[Config]):
 
     name = "request-size-limiting"
     priority = 951
+    answers = (
+        (411, "require_content_length, and the body does not say its size"),
+        (413, "the body is too large"),
+        (417, "the same, of a client that asked with Expect: 100-continue"),
+    )
 
     def prepare(self) -> None:
         """Count the limit in bytes."""

@@ -59,6 +59,7 @@ class RequestTermination(plugin.Plugin[Config]):
 
     name = "request-termination"
     priority = 2
+    answers = (("status_code", "always, or with the trigger"),)
 
     def prepare(self) -> None:
         """Write the answer."""

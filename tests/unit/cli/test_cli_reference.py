@@ -28,6 +28,7 @@ class Sample(plugin.Plugin[Config]):
 
     name = "sample"
     priority = 7
+    answers = ((418, "it is a teapot"), ("count", "it is not"))
 
     def log(self, exchange):
         """Do nothing."""
@@ -48,7 +49,13 @@ def test_a_setting_is_a_row(row):
 
 def test_a_section_tells_when_a_plugin_runs():
     """Its sentence, its priority and the phases that it defines."""
-    assert "Does nothing. Priority 7; phases log." in section(Sample)
+    assert section(Sample).splitlines()[2:5] == ["Does nothing.", "", "Priority 7; phases log."]
+
+
+def test_a_status_is_a_row():
+    """The statuses that a plugin answers with, or the settings that hold them."""
+    rows = ["| `418` | it is a teapot |", "| `count` | it is not |"]
+    assert section(Sample).splitlines()[-2:] == rows
 
 
 def test_every_plugin_has_a_section():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 
@@ -13,7 +14,34 @@ from proxyd.plugin import PHASES, Config, Plugin, Scope
 from proxyd.plugins import BY_NAME, PLUGINS
 
 # Kong's, by name (the PRIORITY of each handler.lua).
-KONG = {"correlation-id": 100_001, "request-termination": 2}
+KONG = {
+    "correlation-id": 100_001,
+    "zipkin": 100_000,
+    "bot-detection": 2_500,
+    "cors": 2_000,
+    "acme": 1_705,
+    "jwt": 1_450,
+    "key-auth": 1_250,
+    "basic-auth": 1_100,
+    "hmac-auth": 1_030,
+    "ip-restriction": 990,
+    "request-size-limiting": 951,
+    "acl": 950,
+    "rate-limiting": 910,
+    "response-ratelimiting": 900,
+    "request-transformer": 801,
+    "response-transformer": 800,
+    "redirect": 779,
+    "opentelemetry": 14,
+    "prometheus": 13,
+    "http-log": 12,
+    "statsd": 11,
+    "file-log": 9,
+    "udp-log": 8,
+    "tcp-log": 7,
+    "syslog": 4,
+    "request-termination": 2,
+}
 
 
 class Settings(Config):
@@ -105,3 +133,28 @@ class TestEach:
         loaded = load_text(text, env={}, plugins={name: one.Config for name, one in BY_NAME.items()})
         assert [type(one) for one in loaded.plugin_configs.values()] == [plugin.Config]
         assert loaded.warnings == []
+
+    def test_statuses(self, plugin):
+        """Each status that its module answers with is told; a word stands for a setting of that name."""
+        told = {status for status, _ in plugin.answers}
+        found = set(replied(ast.parse(inspect.getsource(inspect.getmodule(plugin)))))
+        assert found - told == set()
+        assert {one for one in told if isinstance(one, str)} <= plugin.Config.model_fields.keys()
+
+
+def replied(tree):
+    """Yield what stands for the status in every ``Reply`` and ``unauthorized`` of a module."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            continue
+        if node.func.id == "unauthorized":
+            yield 401
+        elif node.func.id == "Reply":
+            first = node.args[0]
+            for one in (first.body, first.orelse) if isinstance(first, ast.IfExp) else (first,):
+                if isinstance(one, ast.Constant):
+                    yield one.value
+                elif ast.unparse(one).startswith(("self.config.", "config.")):
+                    yield ast.unparse(one).rpartition(".")[2]
+                else:
+                    yield f"a status that the source does not show: {ast.unparse(one)}"
