@@ -62,8 +62,9 @@ class BodySource(Protocol):
 class Exchange:
     """One request and its answer.
 
-    Times are monotonic seconds, 0.0 while the moment has not come; byte counts are of bodies. Defaults are the
-    class's, so that making one sets six attributes and not forty: no slots, for once.
+    Times are monotonic seconds, 0.0 while the moment has not come; byte counts are of bodies
+    where their names do not say head. Defaults are the class's, so that making one sets six attributes and not
+    forty: no slots, for once.
     """
 
     # What was matched.
@@ -97,6 +98,8 @@ class Exchange:
     aborted = False  # the answer was cut short
     bytes_received = 0
     bytes_sent = 0
+    head_received = 0  # bytes of the request's head, as it came
+    head_sent = 0  # bytes of the answer's head, 0 where none was sent
     # When.
     body_waited = 0.0  # seconds that phases waited for the client to send its body
     dialled = 0.0  # waiting for a connection began; the first try, if it failed

@@ -134,6 +134,7 @@ class Downstream(Intake):
         self._decoder = framing.decoder(length) if length else None
         self._keep_alive = request.keep_alive and not 0 < limits.keepalive_requests <= self.requests
         self._exchange = exchange = Exchange(request, self.client, self._wheel.now())
+        exchange.head_received = size
         if length > limits.body_size > 0:
             exchange.refusal = "Content-Length over client_max_body_size"
             self._handler.refuse_exchange(exchange, self, 413)

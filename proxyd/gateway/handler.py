@@ -181,7 +181,9 @@ class Handler:
         exchange.bytes_sent = len(body)
         marks = self._marks.own(exchange)
         date = self._telemetry.http_date()
-        sink.write(b"%bDate: %b\r\n%b%b\r\n%b" % (encoder.status_line(status), date, lines, marks, body))
+        head = b"%bDate: %b\r\n%b%b\r\n" % (encoder.status_line(status), date, lines, marks)
+        exchange.head_sent = len(head)
+        sink.write(head + body)
         self.finished(exchange, route)
         sink.finish()
 

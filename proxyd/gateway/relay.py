@@ -150,7 +150,9 @@ class Relay:
             extra += b"Connection: keep-alive\r\n"
         line = encoder.status_line(status, head.reason)
         marks = self._forwarder.marks.proxied(exchange)
-        self.sink.hold(b"".join((line, headers.encode(), extra, marks, b"\r\n")))
+        answer = b"".join((line, headers.encode(), extra, marks, b"\r\n"))
+        exchange.head_sent = len(answer)
+        self.sink.hold(answer)
 
     def _filter_head(self, head: ResponseHead) -> bool:
         try:
@@ -238,10 +240,13 @@ class Relay:
             return
         exchange.upgraded = True
         marks = self._forwarder.marks.proxied(exchange)
-        self.sink.write(
-            b"%bConnection: Upgrade\r\nUpgrade: websocket\r\n%b%b\r\n"
-            % (encoder.STATUS_LINES[SWITCHING], head.headers.encode(), marks)
+        answer = b"%bConnection: Upgrade\r\nUpgrade: websocket\r\n%b%b\r\n" % (
+            encoder.STATUS_LINES[SWITCHING],
+            head.headers.encode(),
+            marks,
         )
+        exchange.head_sent = len(answer)
+        self.sink.write(answer)
         connection = self.connection
         if connection is not None:
             pipe = self.sink.tunnel(connection)
