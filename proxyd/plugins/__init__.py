@@ -8,6 +8,7 @@ from proxyd.plugins.acl import Acl
 from proxyd.plugins.basic_auth import BasicAuth
 from proxyd.plugins.correlation_id import CorrelationId
 from proxyd.plugins.cors import Cors
+from proxyd.plugins.csrf import Csrf
 from proxyd.plugins.internal_key import InternalKey
 from proxyd.plugins.ip_restriction import IpRestriction
 from proxyd.plugins.key_auth import KeyAuth
@@ -15,6 +16,7 @@ from proxyd.plugins.rate_limiting import RateLimiting
 from proxyd.plugins.redirect import Redirect
 from proxyd.plugins.request_size_limiting import RequestSizeLimiting
 from proxyd.plugins.request_termination import RequestTermination
+from proxyd.plugins.security_headers import SecurityHeaders
 
 if TYPE_CHECKING:
     from proxyd.plugin import Plugin
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 PLUGINS: tuple[type[Plugin[Any]], ...] = (
     CorrelationId,
     Cors,
+    Csrf,
     KeyAuth,
     BasicAuth,
     IpRestriction,
@@ -29,6 +32,7 @@ PLUGINS: tuple[type[Plugin[Any]], ...] = (
     Acl,
     RateLimiting,
     Redirect,
+    SecurityHeaders,
     InternalKey,
     RequestTermination,
 )
