@@ -1,0 +1,31 @@
+"""The configurations that the guides show can be copied: each loads as it stands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from proxyd.cli.config import plugin_configs
+from proxyd.model.load import load_text
+
+DOCS = Path(__file__).parents[2] / "docs"
+BLOCK = re.compile(r"^```ya?ml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+NAMES = re.compile(r"vault://[\w-]+/([\w-]+)|\$\{(\w+)\}|env \"(\w+)\"")
+
+EXAMPLES = [
+    pytest.param(block, id=f"{guide.stem}-{number}")
+    for guide in sorted(DOCS.rglob("*.md"))
+    for number, block in enumerate(BLOCK.findall(guide.read_text()))
+]
+
+
+@pytest.mark.parametrize("block", EXAMPLES)
+def test_an_example_loads(block):
+    """A part of a file is taken for the top level of one; the variables that it names are set."""
+    text = block if "_format_version" in block else f'_format_version: "3.0"\n{block}'
+    names = {name for found in NAMES.findall(text) for name in found if name}
+    variables = {name.replace("-", "_").upper(): "a" * 32 for name in names}
+    env = {**variables, **{f"SHOP_{name}": value for name, value in variables.items()}}
+    assert load_text(text, env=env, plugins=plugin_configs()).configuration is not None
