@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _CACHED = 4096  # addresses whose verdict is remembered
+_MAPPED = 96  # bits in front of an IPv4 address in an IPv4-mapped one
 
 
 class Config(plugin.Config):
@@ -74,10 +75,19 @@ class IpRestriction(plugin.Plugin[Config]):
 
 
 def _networks(blocks: Iterable[str]) -> list[Network]:
-    networks = []
-    for block in blocks:
-        try:
-            networks.append(ipaddress.ip_network(block, strict=False))
-        except ValueError:
-            raise ValueError(f"{block!r} is neither an address nor a CIDR block") from None
-    return networks
+    return [_network(block) for block in blocks]
+
+
+def _network(block: str) -> Network:
+    """Parse a block; one of IPv4-mapped addresses is the block of IPv4 that it stands for (RFC 4291, 2.5.5.2)."""
+    try:
+        written = ipaddress.ip_interface(block)
+    except ValueError:
+        raise ValueError(f"{block!r} is neither an address nor a CIDR block") from None
+    network: Network = written.network
+    mapped = getattr(written.ip, "ipv4_mapped", None)
+    if mapped is None:
+        return network
+    if network.prefixlen < _MAPPED:
+        raise ValueError(f"{block!r} holds more than IPv4's addresses: write it as IPv4, such as {mapped}/24")
+    return ipaddress.ip_network((mapped, network.prefixlen - _MAPPED), strict=False)

@@ -18,6 +18,7 @@ LAN = ["10.0.0.0/8", "2001:db8::/32"]
         ({"allow": ["10.0.0.300"]}, "'10.0.0.300' is neither"),
         ({"deny": ["example.com"]}, "neither"),
         ({"allow": []}, "at least 1"),
+        ({"deny": ["::ffff:10.0.0.1/24"]}, "write it as IPv4"),
     ],
 )
 def test_what_is_refused(config, message):
@@ -39,12 +40,20 @@ def test_what_is_refused(config, message):
         ({"deny": LAN}, "11.0.0.1", True),
         ({"deny": LAN}, "10.0.0.1", False),
         ({"allow": LAN, "deny": ["10.0.0.1"]}, "10.0.0.1", False),
+        ({"deny": ["::ffff:10.0.0.1"]}, "10.0.0.1", False),
+        ({"deny": ["::ffff:10.0.0.1"]}, "::ffff:10.0.0.1", False),
+        ({"deny": ["::ffff:10.0.0.1"]}, "10.0.0.2", True),
+        ({"deny": ["::ffff:0:0/96"]}, "203.0.113.9", False),
+        ({"deny": ["::ffff:0:0/96"]}, "2001:db8::1", True),
+        ({"deny": ["::ffff:10.1.2.3/104"]}, "10.9.9.9", False),
+        ({"allow": ["::ffff:10.0.0.0/104"]}, "11.0.0.1", False),
+        ({"deny": ["::/0"]}, "10.0.0.1", True),
         ({"allow": LAN}, "unix:", False),
         ({"deny": LAN}, "unix:", False),
     ],
 )
 def test_addresses(config, address, passes):
-    """Deny wins over allow; what has no address is in no list, and passes none."""
+    """Deny wins over allow, IPv4 counts as such however written, and what has no address passes no list."""
     plugin = make(IpRestriction, **config)
     for _ in range(2):  # the second time, it is remembered
         reply = plugin.access(exchange(peer=address))
