@@ -33,31 +33,37 @@ class BasicAuth(Authentication[Config]):
     priority = 1100
 
     def authenticate(self, exchange: Exchange) -> Reply | None:
-        """Compare the password; Proxy-Authorization is tried first, as in Kong."""
+        """Compare the password. Proxy-Authorization counts, as in Kong, if it names somebody who is known."""
+        consumers = self.kit.consumers
         for header in (b"proxy-authorization", b"authorization"):
-            given = _credentials(exchange.headers.get(header))
+            given = self._take(exchange, header)
             if given is None:
                 continue
             username, password = given
-            consumers = self.kit.consumers
             credential = consumers.basic(username)
             stored = consumers.password_digest(username) or _NOBODY
             presented = consumers.digest_password(password, credential.consumer if credential else "")
             right = hmac.compare_digest(stored, presented)
-            consumer = consumers.by_id.get(credential.consumer) if credential is not None and right else None
+            if credential is None:
+                continue
+            consumer = consumers.by_id.get(credential.consumer) if right else None
             if consumer is None:
                 break
-            if self.config.hide_credentials:
-                exchange.headers.remove(header)
             identify(exchange, consumer, credential, username)
             return None
         return unauthorized("Unauthorized", "Basic", self.config.realm)
 
+    def _take(self, exchange: Exchange, header: bytes) -> tuple[str, str] | None:
+        """Read a header, and hide it if it is of this scheme: another one is another plugin's or the upstream's."""
+        scheme, _, encoded = (exchange.headers.get(header) or b"").partition(b" ")
+        if scheme.lower() != b"basic":
+            return None
+        if self.config.hide_credentials:
+            exchange.headers.remove(header)
+        return _credentials(encoded)
 
-def _credentials(value: bytes | None) -> tuple[str, str] | None:
-    scheme, _, encoded = (value or b"").partition(b" ")
-    if scheme.lower() != b"basic":
-        return None
+
+def _credentials(encoded: bytes) -> tuple[str, str] | None:
     try:
         text = base64.b64decode(encoded.strip(), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):

@@ -82,3 +82,34 @@ def test_a_stored_digest_is_no_password():
     digest = HASHED["basicauth_credentials"][0]["password"]
     one = exchange((b"Authorization", basic(f"bob@x:{digest}")))
     assert make(BasicAuth, kit(HASHED, _transform=False)).access(one).status == 401
+
+
+RIGHT, WRONG, STRANGER = basic("bob@x:p:w"), basic("bob@x:no"), basic("eve:p:w")
+
+
+@pytest.mark.parametrize(
+    ("proxy", "authorization", "let_in", "left"),
+    [
+        (STRANGER, RIGHT, True, set()),
+        (b"Basic !!", RIGHT, True, set()),
+        (b"Bearer abc", RIGHT, True, {"proxy-authorization"}),
+        (RIGHT, b"Bearer abc", True, {"authorization"}),
+        (RIGHT, STRANGER, True, {"authorization"}),
+        (WRONG, RIGHT, False, {"authorization"}),
+        (STRANGER, WRONG, False, set()),
+        (STRANGER, b"hmac x", False, {"authorization"}),
+    ],
+)
+def test_two_headers(proxy, authorization, let_in, left):
+    """Authorization is looked at unless the other names somebody who is known; only what was looked at is hidden."""
+    one = exchange((b"Proxy-Authorization", proxy), (b"Authorization", authorization))
+    reply = make(BasicAuth, kit(BOB), hide_credentials=True).access(one)
+    assert (reply is None) == let_in
+    assert {"proxy-authorization", "authorization"} & sent(one).keys() == left
+
+
+def test_without_hiding_both_headers_pass():
+    """As they came."""
+    one = exchange((b"Proxy-Authorization", STRANGER), (b"Authorization", RIGHT))
+    assert make(BasicAuth, kit(BOB)).access(one) is None
+    assert (sent(one)["proxy-authorization"], sent(one)["authorization"]) == (STRANGER.decode(), RIGHT.decode())
