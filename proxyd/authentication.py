@@ -14,7 +14,7 @@ from pydantic import Field
 from proxyd import plugin
 from proxyd.exchange import Reply
 from proxyd.http1.headers import Headers
-from proxyd.identity import header_value, identify
+from proxyd.identity import header_value, identify, is_known
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -55,7 +55,7 @@ class Authentication(plugin.Plugin[ConfigT], ABC):
         config = self.config
         if not config.run_on_preflight and exchange.request.method == "OPTIONS":
             return None
-        if config.anonymous and exchange.consumer is not None and not exchange.anonymous:
+        if config.anonymous and is_known(exchange):
             return None  # another one has let it in: OR
         outcome = self.authenticate(exchange)
         if outcome is None or not config.anonymous:

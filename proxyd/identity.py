@@ -6,9 +6,13 @@ request, on routes without any authentication too; only ``identify`` writes them
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote_from_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from proxyd.exchange import Exchange
     from proxyd.http1.headers import Headers
     from proxyd.model.entities import Consumer, Stored
@@ -70,8 +74,26 @@ def identify(
             headers.remove(name.lower())
 
 
+def is_known(exchange: Exchange) -> bool:
+    """Whether an authentication plugin has let the request in; who counts as anonymous is not known."""
+    return not exchange.anonymous and (exchange.consumer is not None or exchange.claims is not None)
+
+
 def header_value(text: str) -> bytes:
     """Return a text as it can stand in a header line: UTF-8, controls replaced by spaces."""
-    return "".join(
-        " " if character < " " or character == "\x7f" else character for character in text
-    ).encode()
+    return "".join(" " if character < " " or character == "\x7f" else character for character in text).encode(
+        "utf-8", "replace"
+    )
+
+
+# What would make one name look like two, or like another one, to whoever splits and trims the line.
+_UNCLEAR: Final = re.compile(r"^\s+|\s+$|[%,\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def header_list(names: Iterable[str]) -> bytes:
+    """Return names as one header line lists them; what is unclear in a name is percent-encoded."""
+    return ", ".join([_UNCLEAR.sub(_encoded, name) for name in names]).encode()
+
+
+def _encoded(match: re.Match[str]) -> str:
+    return quote_from_bytes(match[0].encode("utf-8", "surrogatepass"), safe="")

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from proxyd import plugin
 from proxyd.exchange import Reply
-from proxyd.identity import header_value
+from proxyd.identity import header_list
 
 if TYPE_CHECKING:
     from proxyd.exchange import Exchange
@@ -24,7 +24,7 @@ class Config(plugin.Config):
     hide_groups_header: bool = False
     """Whether the upstream is not told the groups."""
     always_use_authenticated_groups: bool = False
-    """Whether groups of an authentication plugin count even where a consumer has groups of its own."""
+    """Whether groups that an authentication plugin vouches for count in place of a known consumer's own."""
     roles_claim: str | None = Field(None, min_length=1)
     """Path into a token's claims (``roles``, ``realm_access.roles``) whose values count as groups too; not Kong's."""
 
@@ -46,35 +46,50 @@ class Acl(plugin.Plugin[Config]):
     )
 
     def prepare(self) -> None:
-        """Make a set of the list, and steps of the path."""
+        """Make a set of the list."""
         config = self.config
         self._listed = frozenset(config.allow or config.deny or ())
         self._allows = config.allow is not None
-        self._claim = config.roles_claim.split(".") if config.roles_claim else None
 
     def access(self, exchange: Exchange) -> Reply | None:
         """Compare the groups."""
         consumer = exchange.consumer
         if consumer is None and exchange.groups is None and exchange.claims is None:
             return Reply(401, "Unauthorized")
-        own = self.kit.consumers.groups(consumer.id) if consumer is not None else ()
-        groups, header = own, b"X-Consumer-Groups"
-        if exchange.groups is not None and (self.config.always_use_authenticated_groups or not own):
-            groups, header = exchange.groups, b"X-Authenticated-Groups"
-        if self._claim is not None and exchange.claims is not None:
-            groups = tuple(dict.fromkeys((*groups, *roles(exchange.claims, self._claim))))
+        config = self.config
+        # As in Kong: somebody who has shown a credential is in the groups of the file and no others.
+        if exchange.groups is not None and (
+            exchange.credential is None or config.always_use_authenticated_groups
+        ):
+            consumer, groups = None, exchange.groups
+        else:
+            groups = self.kit.consumers.groups(consumer.id) if consumer is not None else ()
+        if config.roles_claim is not None and exchange.claims is not None:
+            groups = tuple(dict.fromkeys((*groups, *roles(exchange.claims, config.roles_claim))))
         if self._listed.isdisjoint(groups) == self._allows:
             return Reply(403, "You cannot consume this service")
-        if groups and not self.config.hide_groups_header:
-            exchange.headers.set(header, header_value(", ".join(groups)))
+        if groups and not config.hide_groups_header:
+            header = b"X-Authenticated-Groups" if consumer is None else b"X-Consumer-Groups"
+            exchange.headers.set(header, header_list(groups))
         return None
 
 
-def roles(claims: dict[str, Any], path: list[str]) -> tuple[str, ...]:
+def roles(claims: dict[str, Any], path: str) -> tuple[str, ...]:
     """Return the texts at a path into claims: of a list, or of one text separated by spaces; none of anything else."""
-    value: Any = claims
-    for step in path:
-        value = value.get(step) if isinstance(value, dict) else None
+    value = _at(claims, path)
     if isinstance(value, str):
         return tuple(value.split())
-    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
+    return tuple(one for one in value if isinstance(one, str) and one) if isinstance(value, list) else ()
+
+
+def _at(value: Any, path: str) -> Any:
+    """Follow a path; a name may hold dots itself, as ``https://example.com/roles`` does: the longest one counts."""
+    if not isinstance(value, dict):
+        return None
+    name, rest = path, ""
+    while name:
+        if name in value:
+            return _at(value[name], rest) if rest else value[name]
+        name, _, last = name.rpartition(".")
+        rest = f"{last}.{rest}" if rest else last
+    return None

@@ -112,4 +112,7 @@ def test_without_hiding_both_headers_pass():
     """As they came."""
     one = exchange((b"Proxy-Authorization", STRANGER), (b"Authorization", RIGHT))
     assert make(BasicAuth, kit(BOB)).access(one) is None
-    assert (sent(one)["proxy-authorization"], sent(one)["authorization"]) == (STRANGER.decode(), RIGHT.decode())
+    assert (sent(one)["proxy-authorization"], sent(one)["authorization"]) == (
+        STRANGER.decode(),
+        RIGHT.decode(),
+    )

@@ -148,3 +148,12 @@ def test_two_plugins_are_both_or_either(anonymous, fields, who):
     replies = [make(kind, lent, anonymous=anonymous).access(one) for kind in (KeyAuth, BasicAuth)]
     let_in = replies == [None, None]
     assert (one.consumer.username if let_in else None) == who
+
+
+def test_a_token_without_a_consumer_is_an_identity_too():
+    """With anonymous, who has shown a token that is valid is not made anonymous by the next plugin."""
+    one = exchange()
+    one.claims = {"sub": "u1"}
+    assert plugin(anonymous="nobody").access(one) is None
+    assert (one.consumer, one.anonymous) == (None, False)
+    assert plugin().access(one).status == 401
