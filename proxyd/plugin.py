@@ -14,6 +14,7 @@ from proxyd.clock import Clock
 from proxyd.model.base import Entity
 from proxyd.store.consumers import Consumers
 from proxyd.store.counters import Counters, LocalCounters
+from proxyd.telemetry.redact import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -58,6 +59,8 @@ class Kit:
     counters: Counters = field(default_factory=LocalCounters)
     upstream_target: Callable[[Exchange], str] = _own_target
     """Path and query of an exchange as the upstream will receive them, should nothing change them any more."""
+    redactor: Redactor = field(default_factory=Redactor)
+    """Takes secrets out of what is logged of a request; knows the ``secret_arguments`` of every plugin."""
 
 
 class Plugin(Generic[ConfigT]):
@@ -69,6 +72,9 @@ class Plugin(Generic[ConfigT]):
     answers: ClassVar[tuple[tuple[int | str, str], ...]] = ()
     """When it answers a request itself, by status; a setting that holds the status stands for it. For the reference."""
 
+    secret_arguments: tuple[str, ...] = ()
+    """Names of query arguments whose values no log shows; a plugin whose settings name them sets it in ``prepare``."""
+
     def __init_subclass__(cls) -> None:
         cls.Config = get_args(cls.__orig_bases__[0])[0]  # type: ignore[attr-defined]
 
@@ -78,6 +84,7 @@ class Plugin(Generic[ConfigT]):
         self.scope = scope
         self.kit = kit or Kit()
         self.prepare()
+        self.kit.redactor.add(self.secret_arguments)
 
     def __repr__(self) -> str:
         return f"<{self.name} {self.scope}>"

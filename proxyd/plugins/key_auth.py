@@ -45,7 +45,8 @@ class KeyAuth(Authentication[Config]):
     priority = 1250
 
     def prepare(self) -> None:
-        """Write the names as headers have them."""
+        """Write the names as headers have them, and have no log show what stands under them."""
+        self.secret_arguments = self.config.key_names
         self._names = tuple((name, name.lower().encode()) for name in self.config.key_names)
 
     def authenticate(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:

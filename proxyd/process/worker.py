@@ -27,6 +27,7 @@ from proxyd.telemetry.access_log import open_access_log
 from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.lag import LoopLag
 from proxyd.telemetry.record import Telemetry
+from proxyd.telemetry.redact import Redactor
 from proxyd.telemetry.source import ConfigState, ConnectionCounts, TargetState
 
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ class Worker:
         loop = asyncio.get_running_loop()
         clock = self._clock
         begun = self._started
-        self.telemetry = Telemetry(
-            clock, open_access_log(settings.proxy_access_log, clock, loop), settings.latency_budget
-        )
+        redactor = Redactor()
+        access_log = open_access_log(settings.proxy_access_log, clock, loop, redactor)
+        self.telemetry = Telemetry(clock, access_log, settings.latency_budget, redactor)
         begun.callback(self.telemetry.close)
         self._wheel = DeadlineWheel(clock, loop)
         begun.callback(self._wheel.close)

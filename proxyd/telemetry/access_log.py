@@ -88,7 +88,9 @@ class AccessLog:
         return self._writer.close()
 
 
-def open_access_log(destination: str, clock: Clock, loop: asyncio.AbstractEventLoop) -> AccessLog | None:
+def open_access_log(
+    destination: str, clock: Clock, loop: asyncio.AbstractEventLoop, redactor: Redactor | None = None
+) -> AccessLog | None:
     """Return the log that ``proxy_access_log`` asks for, None for ``off``; raises ConfigError."""
     if destination == "off":
         return None
@@ -97,4 +99,4 @@ def open_access_log(destination: str, clock: Clock, loop: asyncio.AbstractEventL
     def failed(error: OSError) -> None:
         log.error("access lines are being lost", destination=destination, reason=error.strerror)
 
-    return AccessLog(LineWriter(destination, "proxy_access_log", failed=failed), clock, loop)
+    return AccessLog(LineWriter(destination, "proxy_access_log", failed=failed), clock, loop, redactor)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from proxyd.telemetry.date import HttpDate
 from proxyd.telemetry.histogram import Histogram
 from proxyd.telemetry.meter import Meters, RouteMeter
+from proxyd.telemetry.redact import Redactor
 
 if TYPE_CHECKING:
     from proxyd.clock import Clock
@@ -27,7 +28,7 @@ class Telemetry:
     """What a process knows of the requests that it has served.
 
     ``budget`` is the lower and the upper edge of the latency budget in seconds; ``over_budget`` counts the
-    requests beyond each. ``access_log`` is None where there is none.
+    requests beyond each. ``access_log`` is None where there is none; ``redactor`` is what it shares with plugins.
     """
 
     __slots__ = (
@@ -41,6 +42,7 @@ class Telemetry:
         "loop_lag",
         "meters",
         "over_budget",
+        "redactor",
         "requests",
         "started_at",
     )
@@ -50,10 +52,12 @@ class Telemetry:
         clock: Clock,
         access_log: AccessLog | None = None,
         budget: tuple[float, float] = BUDGET,
+        redactor: Redactor | None = None,
     ) -> None:
         self.http_date = HttpDate(clock.time)
         self.meters = Meters()
         self.access_log = access_log
+        self.redactor = redactor or Redactor()
         self.budget = self._lower, self._upper = budget
         self.over_budget = [0, 0]
         self.requests = 0  # exchanges finished

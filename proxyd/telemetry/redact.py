@@ -35,29 +35,51 @@ NAMES = frozenset(
 )
 ENDINGS = ("accesskey", "apikey", "credential", "password", "secret", "secretkey", "signature", "token")
 
-_PAIR = re.compile(r"([^&;=]+)=([^&;]+)")
+_PAIR = re.compile(r"([^&;=]+)=([^&;]*)")
 _NOISE = re.compile(r"[^a-z0-9]+")
 
 
 class Redactor:
     """Replaces the values of query arguments whose names tell that they are secret.
 
-    ``extra`` are further names, those that key-auth plugins look for among them.
+    ``extra`` are further names, those that plugins look for credentials under among them. Names are only ever
+    added: a request may end, and be logged, long after the configuration that it began with.
     """
 
     def __init__(self, extra: Iterable[str] = ()) -> None:
-        names = NAMES | {_plain(name) for name in extra}
+        self._names = NAMES
+        self.add(extra)
+
+    def __repr__(self) -> str:
+        return f"<Redactor names={len(self._names)}>"
+
+    def add(self, names: Iterable[str]) -> None:
+        """Learn further names; may be called from another thread than lines are made in."""
+        known = self._names | {_plain(name) for name in names}
 
         @lru_cache(maxsize=1024)
         def is_secret(name: str) -> bool:
             plain = _plain(name)
-            return plain in names or plain.endswith(ENDINGS)
+            return plain in known or plain.endswith(ENDINGS)
 
-        self._is_secret = is_secret
+        self._names = known
+        self._is_secret = is_secret  # a new one, so that nothing decided before is remembered
 
     def query(self, query: str) -> str:
         """Return a query string, with or without its ``?``, with the values of secrets replaced."""
-        return _PAIR.sub(self._pair, query) if "=" in query else query
+        if "=" not in query:
+            return query
+        parts, done = [], 0
+        while (pair := _PAIR.search(query, done)) is not None:
+            value, end = pair.span(2)
+            if self._is_secret(pair[1]):
+                end = query.find("&", value)  # a semicolon may be part of it
+                end = len(query) if end < 0 else end
+                parts += [query[done:value], REDACTED if end > value else ""]
+            else:
+                parts.append(query[done:end])
+            done = end
+        return "".join((*parts, query[done:]))
 
     def url(self, url: str) -> str:
         """Return a URL with the secrets of its query replaced, and without user information and fragment."""
@@ -70,10 +92,6 @@ class Redactor:
             authority, slash, path = rest.partition("/")
             base = f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
         return f"{base}?{self.query(query)}" if mark else base
-
-    def _pair(self, match: re.Match[str]) -> str:
-        name = match[1]
-        return f"{name}={REDACTED}" if self._is_secret(name) else match[0]
 
 
 def _plain(name: str) -> str:

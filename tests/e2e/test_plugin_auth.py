@@ -60,3 +60,33 @@ async def test_identity_headers_never_pass_without_authentication(gateway, origi
         await client.ask(b"GET / HTTP/1.1\r\nHost: x\r\n%b: admin\r\n\r\n" % name)
     assert len(upstream.requests) == 4
     assert not any("admin" in str(request.fields) for request in upstream.requests)
+
+
+async def test_a_key_under_a_name_of_its_own_is_never_logged(gateway, origin, raw):
+    """Whether it is passed on, hidden or wrong, and after a reload that has the name no more."""
+    upstream = await origin(OK)
+    config = config_for(upstream.port, plugins=[{"name": "key-auth", "config": {"key_names": ["kk"]}}])
+    config["consumers"] = CONSUMERS
+    proxy = await gateway(config)
+    client = await raw(proxy.port)
+
+    async def ask(key):
+        request = b"GET /?a=1&kk=%b&b=2 HTTP/1.1\r\nHost: x\r\nReferer: http://x/?kk=%b\r\n\r\n"
+        return (await client.ask(request % (key, key))).status
+
+    assert [await ask(b"k-ann"), await ask(b"k-%61nn;"), await ask(b"wrong")] == [200, 401, 401]
+    config["plugins"] = [
+        {"name": "key-auth", "config": {"key_names": ["zz", "kk"], "hide_credentials": True}}
+    ]
+    proxy.write(config)
+    assert await proxy.worker.reload()
+    assert await ask(b"k-ann") == 200
+    config["plugins"] = []
+    proxy.write(config)
+    assert await proxy.worker.reload()
+    assert await ask(b"k-ann") == 200
+    lines = await proxy.log_lines(5)
+    assert {line["query"] for line in lines} == {"a=1&kk=REDACTED&b=2", "a=1&b=2"}
+    assert not any(key in str(lines) for key in ("k-ann", "k-%61nn", "wrong"))
+    targets = [request.start.split()[1] for request in upstream.requests]
+    assert targets == ["/?a=1&kk=k-ann&b=2", "/?a=1&b=2", "/?a=1&kk=k-ann&b=2"]

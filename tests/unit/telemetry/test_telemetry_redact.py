@@ -26,6 +26,11 @@ from proxyd.telemetry.redact import Redactor
         ("jwt=a&jwt=b", "jwt=REDACTED&jwt=REDACTED"),
         ("?code=a", "?code=REDACTED"),
         ("token=a=b&c", "token=REDACTED&c"),
+        ("token=a;b&c", "token=REDACTED&c"),
+        ("a=1;b;token=2;3&c", "a=1;b;token=REDACTED&c"),
+        ("token=;a&b=1", "token=REDACTED&b=1"),
+        ("=a&b", "=a&b"),
+        ("a=1;" * 10_000 + "jwt=2", "a=1;" * 10_000 + "jwt=REDACTED"),
     ],
 )
 def test_values_of_secret_names_are_replaced(query, logged):
@@ -36,6 +41,15 @@ def test_values_of_secret_names_are_replaced(query, logged):
 def test_further_names_can_be_given():
     """A key that a plugin looks for under a name of its own is a secret too."""
     assert Redactor(["X-Partner"]).query("x-partner=1&partner=2") == "x-partner=REDACTED&partner=2"
+
+
+def test_names_can_be_added_later():
+    """What was decided of a name before does not stand against it; names known before stay."""
+    redactor = Redactor(["x-partner"])
+    assert redactor.query("kk=1&x-partner=2") == "kk=1&x-partner=REDACTED"
+    redactor.add(["kk"])
+    assert redactor.query("kk=1&x-partner=2") == "kk=REDACTED&x-partner=REDACTED"
+    assert repr(redactor) == "<Redactor names=17>"
 
 
 @pytest.mark.parametrize(
