@@ -15,7 +15,7 @@ JOBS ?= 0
 export PATH := $(PATH):/usr/sbin:$(CURDIR)/$(VENV)/debian/usr/sbin:$(CURDIR)/$(VENV)/debian/usr/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test e2e compiled check format docs bench lock clean distclean debian
+.PHONY: help run test e2e compiled check format docs bench lock clean distclean debian node
 
 help: ## show this
 	@bold= normal=; if [ -t 1 ]; then bold=$$'\e[1m' normal=$$'\e[0m'; fi; \
@@ -24,10 +24,10 @@ help: ## show this
 run: $(VENV)/.run ## start the gateway with config/proxyd.yml (CONFIG=FILE for another)
 	@$(call with_env,exec $(BIN)/proxyd run -c $(CONFIG) $(ARGS))
 
-test: $(VENV)/.dev debian ## run every test (ARGS="-k router" for some, JOBS=2 for two processes)
+test: $(VENV)/.dev debian node ## run every test (ARGS="-k router" for some, JOBS=2 for two processes)
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
-e2e: $(VENV)/.dev debian $(if $(COMPILED),$(VENV)/.compiled) ## run the end-to-end tests (COMPILED=1 on the compiled build)
+e2e: $(VENV)/.dev debian node $(if $(COMPILED),$(VENV)/.compiled) ## run the end-to-end tests (COMPILED=1 on the compiled build)
 	@$(if $(COMPILED),PYTHONPATH=$(VENV)/compiled )$(BIN)/python -P -m pytest -m e2e $(ARGS)
 
 check: $(VENV)/.dev ## lint, types, and the shipped configurations
@@ -114,3 +114,11 @@ endef
 # Programs that some tests talk to. Where they cannot be had, those tests skip and say so.
 debian: | $(BIN)/python
 	@.ci/debian $(VENV)/debian curl nginx promtool=prometheus || true
+
+# The packages that docs/examples need, for the tests that run them: fetched again when their list changes.
+NODE := $(VENV)/node/internal-key
+node: | $(BIN)/python
+	@command -v npm >/dev/null || exit 0; cmp -s docs/examples/internal-key/package.json $(NODE)/package.json && exit 0; \
+	echo "installing the npm packages of docs/examples"; mkdir -p $(NODE); cp docs/examples/internal-key/package.json $(NODE)/; \
+	npm install --prefix $(NODE) --no-audit --no-fund --no-package-lock --loglevel=error > $(VENV)/npm.log 2>&1 || \
+	  { rm -f $(NODE)/package.json; echo "not available here, tests that need them skip (see $(VENV)/npm.log)" >&2; }

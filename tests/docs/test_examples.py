@@ -1,4 +1,4 @@
-"""The configurations that the guides show can be copied: each loads as it stands."""
+"""What the guides show can be copied: each configuration loads as it stands, and the Python runs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```ya?ml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NAMES = re.compile(r"vault://[\w-]+/([\w-]+)|\$\{(\w+)\}|env \"(\w+)\"")
 
-EXAMPLES = [
-    pytest.param(block, id=f"{guide.stem}-{number}")
-    for guide in sorted(DOCS.rglob("*.md"))
-    for number, block in enumerate(BLOCK.findall(guide.read_text()))
-]
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("block", EXAMPLES)
+def blocks(pattern):
+    """Return every block of a kind, named by its guide."""
+    return [
+        pytest.param(block, id=f"{guide.stem}-{number}")
+        for guide in sorted(DOCS.rglob("*.md"))
+        for number, block in enumerate(pattern.findall(guide.read_text()))
+    ]
+
+
+@pytest.mark.parametrize("block", blocks(BLOCK))
 def test_an_example_loads(block):
     """A part of a file is taken for the top level of one; the variables that it names are set."""
     text = block if "_format_version" in block else f'_format_version: "3.0"\n{block}'
@@ -29,3 +34,11 @@ def test_an_example_loads(block):
     variables = {name.replace("-", "_").upper(): "a" * 32 for name in names}
     env = {**variables, **{f"SHOP_{name}": value for name, value in variables.items()}}
     assert load_text(text, env=env, plugins=plugin_configs()).configuration is not None
+
+
+@pytest.mark.parametrize("block", blocks(PYTHON))
+def test_a_piece_of_python_runs(block):
+    """It imports what it uses, and defines something."""
+    names = {"__name__": "example"}
+    exec(compile(block, "guide", "exec"), names)
+    assert names.keys() - {"__name__", "__builtins__"}
