@@ -37,6 +37,7 @@ COMPILED = (
     "telemetry/histogram",
     "telemetry/meter",
     "telemetry/record",
+    "telemetry/tally",
     "telemetry/timing",
     "upstream/algorithms",
     "upstream/balancer",

@@ -15,6 +15,7 @@ from proxyd.model.base import Entity
 from proxyd.store.consumers import Consumers
 from proxyd.store.counters import Counters, LocalCounters
 from proxyd.telemetry.redact import Redactor
+from proxyd.telemetry.tally import Tallies
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -61,6 +62,7 @@ class Kit:
     """Path and query of an exchange as the upstream will receive them, should nothing change them any more."""
     redactor: Redactor = field(default_factory=Redactor)
     """Takes secrets out of what is logged of a request; knows the ``secret_arguments`` of every plugin."""
+    tallies: Tallies = field(default_factory=Tallies)
 
 
 class Plugin(Generic[ConfigT]):

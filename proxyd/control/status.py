@@ -15,6 +15,7 @@ from proxyd import __version__
 from proxyd.control.metrics import metrics_handler
 from proxyd.telemetry.access_line import timestamp
 from proxyd.telemetry.exposition import Exposition
+from proxyd.telemetry.memory import resident_bytes
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -66,7 +67,7 @@ def _status_handler(telemetry: Telemetry, source: StatusSource) -> Handler:
     async def get(_request: web.Request) -> web.StreamResponse:
         return _json(
             {
-                "memory": {"workers": [{"pid": os.getpid(), "rss_bytes": _resident()}]},
+                "memory": {"workers": [{"pid": os.getpid(), "rss_bytes": resident_bytes()}]},
                 "server": _server(telemetry, source),
                 "configuration_hash": source.config.digest,
                 "version": __version__,
@@ -118,12 +119,3 @@ def _upstreams(source: StatusSource) -> list[dict[str, Any]]:
         }
         for target in source.targets()
     ]
-
-
-def _resident() -> int | None:
-    """Return the memory that this process holds, in bytes; None where there is no /proc."""
-    try:
-        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123  # a file of the kernel's, no disk is read
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return None

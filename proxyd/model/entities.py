@@ -143,6 +143,11 @@ class Consumer(Stored):
     custom_id: Text | None = None
     """Unique id in another system."""
 
+    @property
+    def label(self) -> str:
+        """What it is called in logs and metrics: its username, or else its custom id, or else its id."""
+        return self.username or self.custom_id or self.id
+
 
 class Plugin(Stored):
     """One plugin instance: its configuration and its scope."""

@@ -12,6 +12,7 @@ from proxyd.plugins.csrf import Csrf
 from proxyd.plugins.internal_key import InternalKey
 from proxyd.plugins.ip_restriction import IpRestriction
 from proxyd.plugins.key_auth import KeyAuth
+from proxyd.plugins.prometheus import Prometheus
 from proxyd.plugins.rate_limiting import RateLimiting
 from proxyd.plugins.redirect import Redirect
 from proxyd.plugins.request_size_limiting import RequestSizeLimiting
@@ -33,6 +34,7 @@ PLUGINS: tuple[type[Plugin[Any]], ...] = (
     RateLimiting,
     Redirect,
     SecurityHeaders,
+    Prometheus,
     InternalKey,
     RequestTermination,
 )

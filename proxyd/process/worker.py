@@ -183,12 +183,19 @@ class Worker:
             if self._front is not None and certificates is not None:
                 self._front.certificates = certificates
             self.config.loaded(loaded.hash)
-            self.telemetry.meters.retain(route.meter for route in snapshot.routes)
+            self._forget(snapshot, loaded)
             self._tell_fixed(loaded.settings)
             log.notice("reloaded", generation=snapshot.generation, routes=len(snapshot.routes))
             if before is not None:
                 await self._retired.add(before)
             return True
+
+    def _forget(self, snapshot: Snapshot, loaded: Loaded) -> None:
+        """Let go of what was counted of routes and consumers that are no more."""
+        meters = [route.meter for route in snapshot.routes]
+        consumers = {consumer.label for consumer in loaded.configuration.consumers.values()}
+        self.telemetry.meters.retain(meters)
+        self.telemetry.tallies.retain(meters, consumers)
 
     def _refuse(self, problems: list[Problem]) -> None:
         self.config.refused(problems)

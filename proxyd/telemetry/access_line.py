@@ -12,7 +12,6 @@ from proxyd.telemetry.timing import NO_UPSTREAM, connect_seconds, split
 
 if TYPE_CHECKING:
     from proxyd.exchange import Exchange
-    from proxyd.model.entities import Consumer
     from proxyd.telemetry.redact import Redactor
 
 
@@ -55,7 +54,7 @@ def _fields(exchange: Exchange, wall: float, redactor: Redactor) -> dict[str, An
         "bytes_sent": exchange.bytes_sent,
         "route": route and (route.name or route.id),
         "service": service and (service.name or service.id),
-        "consumer": exchange.consumer and _consumer(exchange.consumer),
+        "consumer": exchange.consumer and exchange.consumer.label,
         "upstream": exchange.peer or None,
         "upstream_status": response and response.status,
         "tries": exchange.tries,
@@ -86,10 +85,6 @@ def _second(seconds: int) -> str:
 
 def _ms(seconds: float) -> float:
     return int(seconds * 1_000_000 + 0.5) / 1000
-
-
-def _consumer(consumer: Consumer) -> str:
-    return consumer.username or consumer.custom_id or consumer.id
 
 
 def _header(exchange: Exchange, name: bytes) -> str | None:

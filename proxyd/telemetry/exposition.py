@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, GCCollector, Metric, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from proxyd.telemetry import kong
 from proxyd.telemetry.families import pieces
 
 if TYPE_CHECKING:
@@ -38,8 +40,11 @@ class Exposition:
         encode, content_type = choose_encoder(accept)
         ended = encode(self.registry)
         text = [ended.removesuffix(_EOF)]
-        for metric, continued in pieces(self._telemetry, self._source):
+        sources = self._telemetry, self._source
+        for metric, continued in chain(pieces(*sources), kong.pieces(*sources)):
             part = encode(_Only(metric)).removesuffix(_EOF)
+            if isinstance(metric, kong.BareCounter):
+                part = part.replace(b" untyped\n", b" counter\n", 1)
             while continued and part.startswith(b"# "):
                 part = part.partition(b"\n")[2]
             text.append(part)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -20,7 +20,7 @@ from prometheus_client.core import (
 from proxyd import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from prometheus_client import Metric
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from proxyd.telemetry.meter import RouteMeter
     from proxyd.telemetry.record import Telemetry
     from proxyd.telemetry.source import StatusSource
+
+T = TypeVar("T")
 
 SLICE = 4  # routes per piece: about a millisecond of writing
 
@@ -45,14 +47,7 @@ def pieces(telemetry: Telemetry, source: StatusSource) -> Iterator[Piece]:
     """Yield every family, those per route in parts that stand behind one another."""
     meters = list(telemetry.meters.used())
     for make, add in _PER_ROUTE:
-        yield Piece(make())
-        rest = iter(meters)
-        while batch := list(islice(rest, SLICE)):
-            metric = make()
-            for meter in batch:
-                add(metric, meter)
-            if metric.samples:
-                yield Piece(metric, continued=True)
+        yield from sliced(make, add, meters)
     for metric in (
         *_of_requests(telemetry),
         *_of_traffic(source),
@@ -62,6 +57,20 @@ def pieces(telemetry: Telemetry, source: StatusSource) -> Iterator[Piece]:
         yield Piece(metric)
     for metric in _of_config(source):
         yield Piece(metric)
+
+
+def sliced(
+    make: Callable[[], Metric], add: Callable[[Metric, T], None], items: Iterable[T]
+) -> Iterator[Piece]:
+    """Yield a family of what ``add`` makes of many items, in parts."""
+    yield Piece(make())
+    rest = iter(items)
+    while batch := list(islice(rest, SLICE)):
+        metric = make()
+        for item in batch:
+            add(metric, item)
+        if metric.samples:
+            yield Piece(metric, continued=True)
 
 
 # --- per route -----------------------------------------------------------------------------------------------

@@ -1,8 +1,13 @@
-"""Latency histograms as plain lists of counts: what an exchange adds to when it is over."""
+"""Latency histograms as plain lists of counts: what an exchange adds to when it is over.
+
+Counted is by the edges of every scale that anybody is shown, so that each of them is exact and none costs a request
+anything.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from itertools import accumulate
 
 # Upper edges in seconds, inclusive. 0.02 and 0.04 are the edges of the promise that the gateway's own part
 # stays under 20-40 ms, so that the share of requests within it can be read off exactly.
@@ -30,19 +35,44 @@ EDGES = (
     30.0,
     60.0,
 )
-_LABELS = (*(f"{edge:g}" for edge in EDGES), "+Inf")
+# Kong's, in milliseconds: of its own part, and of the upstream's and the whole
+# (kong/plugins/prometheus/exporter.lua of Kong 3.9).
+KONG_EDGES = (1, 2, 5, 7, 10, 15, 20, 30, 50, 75, 100, 200, 500, 750, 1000, 3000, 6000)
+KONG_UPSTREAM_EDGES = (25, 50, 80, 100, 250, 400, 700, 1000, 2000, 5000, 10000, 30000, 60000)
+
+# What is counted by, in seconds.
+FINE = tuple(sorted({*EDGES, *(edge / 1000 for edge in (*KONG_EDGES, *KONG_UPSTREAM_EDGES))}))
+
+
+class Scale:
+    """Some of the FINE edges, written in a unit of which ``per_second`` are a second."""
+
+    __slots__ = ("ends", "labels", "per_second")
+
+    def __init__(self, edges: tuple[float, ...], per_second: float = 1.0) -> None:
+        self.per_second = per_second
+        self.labels = (*(f"{edge:g}" for edge in edges), "+Inf")
+        self.ends = (*(FINE.index(edge / per_second) for edge in edges), len(FINE))
+
+    def __repr__(self) -> str:
+        return f"<Scale {' '.join(self.labels)}>"
+
+
+SECONDS = Scale(EDGES)
+KONG_OWN = Scale(KONG_EDGES, 1000.0)
+KONG_UPSTREAM = Scale(KONG_UPSTREAM_EDGES, 1000.0)
 
 
 class Histogram:
     """Counts per bucket, and the sum of what was observed in seconds.
 
-    ``counts`` has one place per edge and one for what is beyond the last; they are not cumulative.
+    ``counts`` has one place per FINE edge and one for what is beyond the last; they are not cumulative.
     """
 
     __slots__ = ("counts", "sum")
 
     def __init__(self) -> None:
-        self.counts = [0] * (len(EDGES) + 1)
+        self.counts = [0] * (len(FINE) + 1)
         self.sum = 0.0
 
     def __repr__(self) -> str:
@@ -50,14 +80,10 @@ class Histogram:
 
     def observe(self, seconds: float) -> None:
         """Count one value."""
-        self.counts[bisect_left(EDGES, seconds)] += 1
+        self.counts[bisect_left(FINE, seconds)] += 1
         self.sum += seconds
 
-    def buckets(self) -> list[tuple[str, float]]:
+    def buckets(self, scale: Scale = SECONDS) -> list[tuple[str, float]]:
         """Return ``(le, cumulative count)`` pairs as Prometheus wants them, ``+Inf`` last."""
-        total = 0
-        pairs: list[tuple[str, float]] = []
-        for label, count in zip(_LABELS, self.counts, strict=True):
-            total += count
-            pairs.append((label, total))
-        return pairs
+        totals = list(accumulate(self.counts))
+        return [(label, float(totals[end])) for label, end in zip(scale.labels, scale.ends, strict=True)]

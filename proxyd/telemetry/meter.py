@@ -9,13 +9,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
-from proxyd.telemetry.histogram import EDGES, Histogram
+from proxyd.telemetry.histogram import FINE, Histogram
 from proxyd.telemetry.timing import connect_seconds, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from proxyd.exchange import Exchange
+    from proxyd.model.entities import Route, Service
 
 # RFC 9110 section 9.3 and RFC 5789. Any other token is counted as OTHER: a client must not be able to make
 # new time series.
@@ -77,14 +78,14 @@ class RouteMeter:
             self._begin()
         whole, upstream, own = split(exchange)
         histogram = self.whole
-        histogram.counts[bisect_left(EDGES, whole)] += 1
+        histogram.counts[bisect_left(FINE, whole)] += 1
         histogram.sum += whole
         histogram = self.own
-        histogram.counts[bisect_left(EDGES, own)] += 1
+        histogram.counts[bisect_left(FINE, own)] += 1
         histogram.sum += own
         if upstream >= 0.0:
             histogram = self.upstream
-            histogram.counts[bisect_left(EDGES, upstream)] += 1
+            histogram.counts[bisect_left(FINE, upstream)] += 1
             histogram.sum += upstream
         codes = self.requests.get(exchange.request.method)
         if codes is None:
@@ -142,6 +143,10 @@ class Meters:
         if meter is None:
             meter = self._meters[key] = RouteMeter(route, service)
         return meter
+
+    def for_route(self, route: Route, service: Service | None) -> RouteMeter:
+        """Return the meter of a route and its service, by the names or else the ids that they have."""
+        return self.of(route.name or route.id, (service.name or service.id) if service is not None else "")
 
     def retain(self, live: Iterable[RouteMeter]) -> None:
         """Forget the meters of routes that are gone, so that reloads do not pile them up."""

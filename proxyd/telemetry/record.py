@@ -12,6 +12,7 @@ from proxyd.telemetry.date import HttpDate
 from proxyd.telemetry.histogram import Histogram
 from proxyd.telemetry.meter import Meters, RouteMeter
 from proxyd.telemetry.redact import Redactor
+from proxyd.telemetry.tally import Tallies
 
 if TYPE_CHECKING:
     from proxyd.clock import Clock
@@ -45,6 +46,7 @@ class Telemetry:
         "redactor",
         "requests",
         "started_at",
+        "tallies",
     )
 
     def __init__(
@@ -56,6 +58,7 @@ class Telemetry:
     ) -> None:
         self.http_date = HttpDate(clock.time)
         self.meters = Meters()
+        self.tallies = Tallies(self.meters)  # for the prometheus plugin
         self.access_log = access_log
         self.redactor = redactor or Redactor()
         self.budget = self._lower, self._upper = budget
@@ -71,7 +74,7 @@ class Telemetry:
 
     def meter(self, route: Route, service: Service | None) -> RouteMeter:
         """Return the meter of a route; called when a configuration is compiled."""
-        return self.meters.of(route.name or route.id, (service.name or service.id) if service else "")
+        return self.meters.for_route(route, service)
 
     def finished(self, exchange: Exchange, meter: RouteMeter | None) -> None:
         """Record an exchange that is over: ``ended`` and ``status`` are set. No meter: nothing matched."""

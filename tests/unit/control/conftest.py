@@ -9,8 +9,10 @@ from proxyd.errors import GatewayError, Kind
 from proxyd.exchange import Client, Exchange
 from proxyd.http1.headers import Headers
 from proxyd.http1.message import RequestHead
+from proxyd.model.entities import Route, Service
 from proxyd.telemetry.record import Telemetry
 from proxyd.telemetry.source import ConfigState, ConnectionCounts, TargetState
+from proxyd.telemetry.tally import Measures
 
 
 class FixedClock(Clock):
@@ -79,4 +81,9 @@ def busy(telemetry, source):
     finish(telemetry, meter, status=502, tries=2, error=refused, dialled=1000.0, connected=1000.002)
     finish(telemetry, None, "BREW", status=404, sent=0.0, response_ended=0.0, ended=1000.0)
     telemetry.loop_lag.observe(0.001)
+    telemetry.tallies.running.append(Measures(health=True))
+    tally = telemetry.tallies.of(Route(id="r", name="orders"), Service(id="s", name="shop", host="h"), "")
+    tally.measures = Measures(status=True, latency=True, bandwidth=True)
+    tally.codes = {200: 3, -404: 1}
+    tally.bytes_received, tally.bytes_sent = 700, 1100
     return telemetry

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import subprocess
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,10 @@ from prometheus_client import Gauge
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from proxyd.telemetry import kong
 from proxyd.telemetry.exposition import Exposition
 from proxyd.telemetry.families import SLICE, pieces
+from proxyd.telemetry.tally import Measures
 
 PROMTOOL = shutil.which("promtool")
 MONITORING = Path(__file__).parents[3] / "docs" / "monitoring.md"
@@ -179,20 +183,123 @@ async def test_metrics_of_others_are_written_too(telemetry, source):
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool (Debian package prometheus) is not installed")
 async def test_promtool_has_nothing_to_say(busy, source):
-    """The text passes ``promtool check metrics`` without a remark on proxyd's names."""
+    """The text passes ``promtool check metrics`` without a remark on proxyd's names; Kong's are what they are."""
     text = await text_of(busy, source)
-    ours = "".join(line for line in text.splitlines(keepends=True) if "python_gc" not in line)
+    ours = "".join(
+        line for line in text.splitlines(keepends=True) if "python_gc" not in line and "kong_" not in line
+    )
     result = await asyncio.to_thread(
         subprocess.run, [PROMTOOL, "check", "metrics"], input=ours.encode(), capture_output=True, check=False
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
 
 
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool (Debian package prometheus) is not installed")
+async def test_promtool_reads_kongs_names(busy, source):
+    """Kong's families parse; what promtool remarks on is names and units that are Kong's choice, and nothing else."""
+    text = await text_of(busy, source)
+    theirs = "".join(line for line in text.splitlines(keepends=True) if "kong_" in line)
+    result = await asyncio.to_thread(
+        subprocess.run,
+        [PROMTOOL, "check", "metrics"],
+        input=theirs.encode(),
+        capture_output=True,
+        check=False,
+    )
+    assert result.returncode in {0, 3}, result.stderr  # 1 is a text that does not parse
+    remarks = re.sub(r"^kong_\w+ ", "", result.stderr.decode(), flags=re.MULTILINE)
+    assert set(remarks.splitlines()) <= {
+        'use base unit "seconds" instead of "milliseconds"',
+        'counter metrics should have "_total" suffix',
+        'non-counter metrics should not have "_total" suffix',
+        "metric names should not contain abbreviated units",
+    }
+
+
+# --- Kong's --------------------------------------------------------------------------------------------------
+
+# What the dashboard that comes with Kong asks for (grafana.com, number 7424), by the labels that it groups by.
+DASHBOARD = {
+    "kong_bandwidth_bytes": {"service", "route", "direction"},
+    "kong_http_requests_total": {"service", "route", "code"},
+    "kong_kong_latency_ms_bucket": {"service", "route", "le"},
+    "kong_memory_lua_shared_dict_bytes": {"shared_dict", "kong_subsystem"},
+    "kong_memory_lua_shared_dict_total_bytes": {"shared_dict", "kong_subsystem"},
+    "kong_memory_workers_lua_vms_bytes": {"pid", "kong_subsystem"},
+    "kong_nginx_connections_total": {"state"},
+    "kong_request_latency_ms_bucket": {"service", "route", "le"},
+    "kong_upstream_latency_ms_bucket": {"service", "route", "le"},
+    "kong_upstream_target_health": {"upstream", "target", "address", "state"},
+}
+
+
+async def test_kongs_dashboard_finds_what_it_asks_for(busy, source):
+    """Each metric of the dashboard is there under its name, with the labels that its panels use."""
+    labels = {}
+    for line in (await text_of(busy, source)).splitlines():
+        if match := re.match(r"(kong_\w+)(?:\{(.*)\})? ", line):
+            labels.setdefault(match[1], set(re.findall(r'(\w+)="', match[2] or "")))
+    assert {name: wanted - labels.get(name, set()) for name, wanted in DASHBOARD.items()} == {
+        name: set() for name in DASHBOARD
+    }
+
+
+async def test_kongs_metrics_have_kongs_labels_and_types(busy, source):
+    """Codes by who answered, bytes by direction, milliseconds in Kong's buckets, a state of four for each target."""
+    text = await text_of(busy, source)
+    samples = await samples_of(busy, source)
+    route = (("route", "orders"), ("service", "shop"), ("workspace", "default"))
+    by_code = {
+        (dict(key[1:])["code"], dict(key[1:])["source"]): value
+        for key, value in samples.items()
+        if key[0] == "kong_http_requests_total"
+    }
+    assert by_code == {("200", "service"): 3, ("404", "kong"): 1}
+    sent = 'consumer="",direction="egress",route="orders",service="shop",workspace="default"'
+    assert f"\nkong_bandwidth_bytes{{{sent}}} 1100.0\n" in text
+    assert "\n# TYPE kong_bandwidth_bytes counter\n" in text
+    assert samples["kong_kong_latency_ms_sum", *route] == pytest.approx(30)
+    assert [
+        samples["kong_kong_latency_ms_bucket", ("le", le), *route] for le in ("1", "20", "30", "6000", "+Inf")
+    ] == [2, 2, 3, 3, 3]
+    assert samples["kong_request_latency_ms_count", *route] == 3
+    health = {
+        dict(key[1:])["target"] + " " + dict(key[1:])["state"]: value
+        for key, value in samples.items()
+        if key[0] == "kong_upstream_target_health"
+    }
+    assert (health["a:80 healthy"], health["a:80 unhealthy"], health["b:80 unhealthy"]) == (1, 0, 1)
+    assert len(health) == 8  # c is of no upstream
+    nodes = {dict(key[1:])["node_id"] for key in samples if key[0] == "kong_nginx_connections_total"}
+    assert nodes == {kong.node_id()}
+
+
+async def test_kongs_metrics_are_also_openmetrics(busy, source):
+    """A Prometheus that asks for OpenMetrics, as it does of itself, gets them under the same names."""
+    text, _ = await Exposition(busy, source).write("application/openmetrics-text;version=1.0.0")
+    samples = {sample.name for family in parse_openmetrics(text.decode()) for sample in family.samples}
+    assert samples >= DASHBOARD.keys()
+
+
+async def test_kongs_metrics_are_not_told_unasked(busy, source):
+    """Without an instance of the plugin there is none of them; of one that asks for nothing, none per route."""
+    busy.tallies.running.clear()
+    assert "kong_" not in await text_of(busy, source)
+    busy.tallies.running.append(Measures())
+    for tally in busy.tallies.all():
+        tally.measures = Measures()
+    names = {key[0] for key in await samples_of(busy, source) if key[0].startswith("kong_")}
+    assert "kong_nginx_requests_total" in names
+    assert names.isdisjoint(
+        {"kong_http_requests_total", "kong_bandwidth_bytes", "kong_upstream_target_health"}
+    )
+
+
 def test_every_family_is_documented(busy, source):
     """Each family, under the name that a query uses, and each of its labels stands in docs/monitoring.md."""
     text = MONITORING.read_text()
     suffix = {"counter": "_total", "info": "_info"}
-    for metric, _ in pieces(busy, source):
+    for metric, _ in chain(pieces(busy, source), kong.pieces(busy, source)):
         name = metric.name + suffix.get(metric.type, "")
         (line,) = [line for line in text.splitlines() if line.startswith(f"| `{name}")] or [""]
         assert line, f"{name} is not described"

@@ -7,7 +7,7 @@ from bisect import bisect_left
 import pytest
 
 from proxyd.errors import GatewayError, Kind
-from proxyd.telemetry.histogram import EDGES, Histogram
+from proxyd.telemetry.histogram import EDGES, FINE, KONG_OWN, KONG_UPSTREAM, SECONDS, Histogram
 from proxyd.telemetry.meter import Meters, RouteMeter
 
 
@@ -30,6 +30,19 @@ def test_the_promised_edges_are_buckets():
     assert list(EDGES) == sorted(set(EDGES))
 
 
+def test_every_scale_reads_the_same_counts():
+    """The edges of each scale are exact: what is on one counts as within it, what is beyond does not."""
+    for scale, unit in ((SECONDS, 1), (KONG_OWN, 1000), (KONG_UPSTREAM, 1000)):
+        for label in scale.labels[:-1]:
+            histogram = Histogram()
+            edge = float(label) / unit
+            histogram.observe(edge)
+            histogram.observe(edge * 1.0001)
+            buckets = dict(histogram.buckets(scale))
+            assert (buckets[label], buckets["+Inf"]) == (1, 2), (scale, label)
+    assert repr(KONG_UPSTREAM).startswith("<Scale 25 50 80 ")
+
+
 def test_an_exchange_is_counted_once_everywhere(exchange_of):
     """One exchange adds one to its status and to each histogram that it has a part in, and its bytes."""
     meter = RouteMeter("orders", "shop")
@@ -41,7 +54,7 @@ def test_an_exchange_is_counted_once_everywhere(exchange_of):
     assert own == pytest.approx(0.004)
     assert meter.requests == {"POST": {200: 1}}
     assert (sum(meter.whole.counts), sum(meter.upstream.counts), sum(meter.own.counts)) == (1, 1, 1)
-    assert meter.own.counts[bisect_left(EDGES, 0.004)] == 1
+    assert meter.own.counts[bisect_left(FINE, 0.004)] == 1
     assert (meter.bytes_received, meter.bytes_sent) == (10, 20)
     assert repr(meter) == "<RouteMeter route='orders' service='shop' requests=1>"
 

@@ -1,0 +1,119 @@
+"""What the prometheus plugin counts where it stands: the numbers behind Kong's metrics, which no meter has.
+
+One tally per route, and per consumer where those are told apart. Latencies are not counted again: ``families`` and
+``kong`` read the same histograms of the route's meter. The names of Kong's metrics are in ``kong``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from proxyd.telemetry.meter import OTHER, Meters, RouteMeter
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from proxyd.exchange import Exchange
+    from proxyd.model.entities import Route, Service
+
+LIMIT = 10_000  # tallies of consumers, of all routes together
+
+
+class Measures(NamedTuple):
+    """What an instance of the plugin asks for."""
+
+    status: bool = False
+    latency: bool = False
+    bandwidth: bool = False
+    health: bool = False
+
+
+class Tally:
+    """The counters of one route and, where ``consumer`` is not empty, of one of its consumers.
+
+    ``codes`` counts by status, negative for an answer that was the gateway's own. Bytes are of heads and bodies.
+    ``measures`` is what the instance that counts here asks for, the last one after a reload.
+    """
+
+    __slots__ = (
+        "bytes_received",
+        "bytes_sent",
+        "codes",
+        "consumer",
+        "measures",
+        "meter",
+        "route",
+        "service",
+    )
+
+    def __init__(self, route: str, service: str, consumer: str, meter: RouteMeter) -> None:
+        self.route = route
+        self.service = service
+        self.consumer = consumer
+        self.meter = meter
+        self.measures = Measures()
+        self.codes: dict[int, int] = {}
+        self.bytes_received = 0
+        self.bytes_sent = 0
+
+    def __repr__(self) -> str:
+        return f"<Tally route={self.route!r} consumer={self.consumer!r} requests={sum(self.codes.values())}>"
+
+    def observe(self, exchange: Exchange) -> None:
+        """Count a finished exchange."""
+        status = exchange.status
+        response = exchange.response
+        if response is None or response.status != status:
+            status = -status
+        codes = self.codes
+        codes[status] = codes.get(status, 0) + 1
+        self.bytes_received += exchange.head_received + exchange.bytes_received
+        self.bytes_sent += exchange.head_sent + exchange.bytes_sent
+
+
+class Tallies:
+    """Every tally, by the names of its route and consumer: counters go on where a reload finds them.
+
+    ``running`` is what each instance that runs asks for. ``lost`` counts requests of consumers beyond the limit,
+    which share one tally per route.
+    """
+
+    __slots__ = ("_consumers", "_limit", "_meters", "_tallies", "lost", "running")
+
+    def __init__(self, meters: Meters | None = None, limit: int = LIMIT) -> None:
+        self._meters = Meters() if meters is None else meters
+        self._limit = limit
+        self._tallies: dict[tuple[RouteMeter, str], Tally] = {}
+        self._consumers = 0
+        self.running: list[Measures] = []
+        self.lost = 0
+
+    def __repr__(self) -> str:
+        return f"<Tallies {len(self._tallies)} running={len(self.running)}>"
+
+    def of(self, route: Route, service: Service | None, consumer: str) -> Tally:
+        """Return the tally of this route and consumer, the same one every time, or the one of all others."""
+        name = (service.name or service.host) if service is not None else ""
+        key = (self._meters.for_route(route, service), consumer)
+        tally = self._tallies.get(key)
+        if tally is None:
+            if consumer and consumer != OTHER:
+                if self._consumers >= self._limit:
+                    self.lost += 1
+                    return self.of(route, service, OTHER)
+                self._consumers += 1
+            tally = self._tallies[key] = Tally(route.name or route.id, name, consumer, key[0])
+        return tally
+
+    def retain(self, live: Iterable[RouteMeter], consumers: Collection[str]) -> None:
+        """Forget routes and consumers that are gone, so that reloads do not pile them up."""
+        meters = set(live)
+        kept = {*consumers, "", OTHER}
+        self._tallies = {
+            key: tally for key, tally in self._tallies.items() if key[0] in meters and key[1] in kept
+        }
+        self._consumers = sum(consumer not in {"", OTHER} for _, consumer in self._tallies)
+
+    def all(self) -> list[Tally]:
+        """List what has been counted."""
+        return list(self._tallies.values())
