@@ -82,6 +82,7 @@ class Exchange:
     groups: tuple[str, ...] | None = None  # that an authentication plugin vouches for, as a token's claim may
     claims: dict[str, Any] | None = None  # of the token that was verified
     context: dict[str, Any] | None = None  # what plugins keep for their later phases, by plugin name
+    shared: dict[str, Any] | None = None  # what they hand to templates, as in Kong's kong.ctx.shared
     # The body, for plugins that ask for it.
     body: BodySource | None = None
     buffered: bytes | None = None  # the whole of it, once one has

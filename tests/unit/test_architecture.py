@@ -16,7 +16,7 @@ LAYERS = (
     {"http1", "guard"},
     {"model"},
     {"exchange"},
-    {"identity", "store", "telemetry", "upstream"},
+    {"identity", "store", "telemetry", "transform", "upstream"},
     {"plugin"},
     {"authentication"},
     {"plugins", "gateway"},
