@@ -69,7 +69,7 @@ class Exchange:
 
     # What was matched.
     request_id = ""
-    traceparent = ""  # as it goes to the upstream
+    traceparent = ""  # the trace that it is part of, as a traceparent tells it
     route: Route | None = None
     service: Service | None = None
     matched_prefix = ""  # what strip_path takes off

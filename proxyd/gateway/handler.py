@@ -19,7 +19,8 @@ from proxyd.http1 import encoder
 from proxyd.http1.headers import Headers
 from proxyd.http1.message import RequestHead
 from proxyd.identity import forget_claimed
-from proxyd.telemetry.trace import is_valid, new_request_id
+from proxyd.telemetry.propagation import FIELDS, keep_trace
+from proxyd.telemetry.trace import new_request_id
 
 if TYPE_CHECKING:
     import asyncio
@@ -79,8 +80,8 @@ class Handler:
             exchange.request_id = new_request_id()
         if request.headers.raw is None:  # not a plain head
             forget_claimed(request.headers)
-            if b"traceparent" in request.headers.lines:
-                _keep_trace(exchange, request.headers)
+            if not FIELDS.isdisjoint(request.headers.lines):
+                keep_trace(exchange)
         match = self.snapshot.router.match(
             exchange.scheme, request.method, request.host, request.path, request.headers, client.sni
         )
@@ -244,16 +245,6 @@ def _incoming_id(headers: Headers) -> str:
         return ""
     text = value.decode("latin-1")
     return text if text.isascii() and text.replace("-", "").replace("_", "").isalnum() else ""
-
-
-def _keep_trace(exchange: Exchange, headers: Headers) -> None:
-    """Pass a trace on as it came, and one that is malformed not at all (W3C Trace Context, section 4.3)."""
-    value = headers.get(b"traceparent") or b""
-    if is_valid(value):
-        exchange.traceparent = value.decode()
-    else:
-        headers.remove(b"traceparent")
-        headers.remove(b"tracestate")
 
 
 def _to_https(exchange: Exchange, route: CompiledRoute) -> Reply:

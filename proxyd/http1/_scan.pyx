@@ -133,7 +133,14 @@ cdef int special(Fields* fields, const char* name, Py_ssize_t length, const char
         return -1
     if length == 9 and not memcmp(name, b"x-real-ip", 9):
         return -1
+    # The fields that say which trace a request belongs to (telemetry/propagation.py).
     if length == 11 and not memcmp(name, b"traceparent", 11):
+        return -1
+    if length == 2 and not memcmp(name, b"b3", 2):
+        return -1
+    if length >= 5 and not memcmp(name, b"x-b3-", 5):
+        return -1
+    if length == 13 and not memcmp(name, b"uber-trace-id", 13):
         return -1
     if length == 14 and not memcmp(name, b"http2-settings", 14):
         return -1
