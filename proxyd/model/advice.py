@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxyd.model.entities import Plugin, Route, Service
+from proxyd.clock import Clock
+from proxyd.model.entities import KeyAuthCredential, Plugin, Route, Service
 
 if TYPE_CHECKING:
     from proxyd.model.report import Report
@@ -24,6 +25,13 @@ def advise(draft: Draft, settings: Settings, report: Report) -> None:
             _advise(draft, field, "the backend's certificate is not verified: tls_verify is off", report)
         if entity.protocol in ("grpc", "grpcs"):
             _advise(draft, "protocol", "gRPC needs HTTP/2, which is not spoken: its calls will fail", report)
+    elif isinstance(entity, KeyAuthCredential):
+        if entity.ttl:
+            _advise(
+                draft, "ttl", "counts from each load of the file; expires_at says when a key ends", report
+            )
+        if entity.expires_at is not None and entity.expires_at <= Clock().time():
+            _advise(draft, "expires_at", "the key has expired: it lets nobody in", report)
     elif isinstance(entity, Plugin) and not entity.for_requests:
         _advise(
             draft, "protocols", "the plugin never runs: streams other than HTTP's are not carried", report

@@ -1,13 +1,26 @@
-"""What consumers prove themselves with. Their secret fields are in no repr and no message."""
+"""What consumers prove themselves with. Their secret fields are in no repr and no message.
+
+API keys and passwords are needed for comparing only, so a load ends with ``sealed``: what it hands over holds
+digests of them. Secrets that signatures are verified with have to be kept as they are.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import hashlib
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from proxyd.model import units
 from proxyd.model.base import Stored
 from proxyd.model.grammar import Text
+
+StoredT = TypeVar("StoredT", bound=Stored)
+Moment = Annotated[
+    float,
+    BeforeValidator(units.moment),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}]}),
+]
 
 JWTAlgorithm = Literal[
     "HS256",
@@ -30,11 +43,13 @@ class KeyAuthCredential(Stored):
     """A consumer's API key."""
 
     key: Text = Field(repr=False)
-    """The key."""
+    """The key; once loaded, its digest."""
     consumer: str
     """Id of the consumer."""
+    expires_at: Moment | None = None
+    """When the key ends: a date with or without a time, in UTC if it does not say, or seconds since the epoch; not Kong's."""
     ttl: int | None = Field(None, ge=0)
-    """Accepted for Kong's sake: seconds to live, which a file cannot count down."""
+    """Seconds to live, counted from each load of the file, as in Kong; 0 is for ever."""
 
 
 class BasicAuthCredential(Stored):
@@ -43,7 +58,7 @@ class BasicAuthCredential(Stored):
     username: Text
     """Name in the Authorization header."""
     password: Text = Field(repr=False)
-    """Password; a salted SHA-1 digest where the file says ``_transform: false``."""
+    """Password, or a salted SHA-1 digest where the file says ``_transform: false``; once loaded, a digest of either."""
     consumer: str
     """Id of the consumer."""
 
@@ -81,3 +96,28 @@ class ACL(Stored):
     """Name of the group."""
     consumer: str
     """Id of the consumer."""
+
+
+def key_digest(key: bytes) -> str:
+    """Return what an API key is looked up by."""
+    return hashlib.sha256(key).hexdigest()
+
+
+def password_digest(password: str, consumer: str) -> str:
+    """Return what a password is compared by, of a consumer by its id."""
+    return hashlib.sha256(f"{consumer}:{password}".encode()).hexdigest()
+
+
+def kong_digest(password: str, consumer: str) -> str:
+    """Return the digest by which Kong stores a password: what a file says where it has ``_transform: false``."""
+    return hashlib.sha1((password + consumer).encode(), usedforsecurity=False).hexdigest()
+
+
+def sealed(entity: StoredT, *, transform: bool) -> StoredT:
+    """Return an entity without the API key or password in it; ``transform`` as in the file."""
+    if isinstance(entity, KeyAuthCredential):
+        return entity.model_copy(update={"key": key_digest(entity.key.encode())})
+    if isinstance(entity, BasicAuthCredential):
+        stored = entity.password if transform else entity.password.lower()
+        return entity.model_copy(update={"password": password_digest(stored, entity.consumer)})
+    return entity

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from proxyd.errors import ConfigError, Place, Problem
 from proxyd.model.advice import advise
 from proxyd.model.configure import configure, wants_expansion, warn_unknown_variables
+from proxyd.model.credentials import sealed
 from proxyd.model.decode import Decoder
 from proxyd.model.document import parse
 from proxyd.model.entities import Configuration
@@ -152,7 +153,9 @@ def _collector_paused() -> Iterator[None]:
 def _keep(draft: Draft, configuration: Configuration, checker: PluginChecker, decoder: Decoder) -> bool:
     if draft.entity is None or (draft.collection == "plugins" and not checker.check(draft, decoder)):
         return False
-    getattr(configuration, draft.collection)[draft.id] = draft.entity
+    getattr(configuration, draft.collection)[draft.id] = sealed(
+        draft.entity, transform=configuration.transform
+    )
     return True
 
 

@@ -1,8 +1,9 @@
-"""Durations, sizes and switches as nginx and Kong write them in their settings."""
+"""Durations, sizes and switches as nginx and Kong write them in their settings, and moments."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Final
 
 _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -11,6 +12,7 @@ _PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|[smhdw])")
 _NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _SIZE: Final = re.compile(r"([0-9]+)([kKmMgG]?)")
 _BYTES: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+_LAST: Final = 253_402_300_799  # the last second of the year 9999
 _SWITCH: Final = {
     "on": True,
     "true": True,
@@ -65,6 +67,25 @@ def switch(value: object) -> bool:
         return _SWITCH[str(value).strip().lower()]
     except KeyError:
         raise ValueError("must be on or off") from None
+
+
+def moment(value: object) -> float:
+    """Return seconds since the epoch for those, or for a date with or without a time (ISO 8601; UTC if it does not say).
+
+    Raises:
+        ValueError: It is neither, or beyond the year 9999, as milliseconds would be.
+    """
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        try:
+            read = datetime.fromisoformat(value)
+            return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            value = None
+    if value is None or isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError("must be a moment", "such as 2027-01-31T12:00:00Z, or seconds since the epoch")
+    if not 0 <= (seconds := float(value)) <= _LAST:
+        raise ValueError("is no moment before the year 10000", "seconds since the epoch, not milliseconds")
+    return seconds
 
 
 def words(value: object) -> tuple[str, ...]:

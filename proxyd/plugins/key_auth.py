@@ -77,7 +77,7 @@ class KeyAuth(Authentication[Config]):
     def _decide(self, exchange: Exchange, name: str, found: list[bytes]) -> Reply | None:
         if len(found) > 1:
             return self._refuse("Duplicate API key found")
-        credential = self.kit.consumers.key(found[0])
+        credential = self.kit.consumers.key(found[0], self.kit.clock.time())
         if credential is None:
             return self._refuse("Unauthorized")
         consumer = self.kit.consumers.by_id.get(credential.consumer)

@@ -96,9 +96,8 @@ def make_snapshot(
 ) -> Snapshot:
     """Compile a configuration; nothing of it runs yet. Raises ConfigError."""
     configuration = loaded.configuration
-    kit = Kit(
-        Consumers(configuration), clock, counters, Targets(), telemetry.redactor, tallies=telemetry.tallies
-    )
+    consumers = Consumers(configuration, clock.time())
+    kit = Kit(consumers, clock, counters, Targets(), telemetry.redactor, tallies=telemetry.tallies)
     return compile_snapshot(
         configuration,
         instantiate(configuration, loaded.plugin_configs, BY_NAME, kit),

@@ -1,14 +1,17 @@
 """Consumers and what they prove themselves with, indexed for lookups while a request waits.
 
-Made once per generation of the configuration and never changed. API keys are found by digest: the index holds
-none in clear, and how long a lookup takes says nothing of how much of a key was right.
+Made once per generation of the configuration and never changed. API keys and passwords are digests here, as the
+load left them: keys are found by theirs, so that how long a lookup takes says nothing of how much of a key was
+right. What signatures are verified with is apart from the credential that a request is known by.
 """
 
 from __future__ import annotations
 
-import hashlib
+import hmac
+from math import inf
 from typing import TYPE_CHECKING
 
+from proxyd.model.credentials import key_digest, kong_digest, password_digest
 from proxyd.model.entities import Configuration
 
 if TYPE_CHECKING:
@@ -20,38 +23,30 @@ if TYPE_CHECKING:
         KeyAuthCredential,
     )
 
-
-def digest(secret: bytes) -> bytes:
-    """Return what a secret is looked up by: its SHA-256, 32 bytes."""
-    return hashlib.sha256(secret).digest()
+_NOBODY = "0" * 64  # compared with where there is no such name, so that the time does not tell
 
 
 class Consumers:
-    """The consumers of one configuration; each lookup returns None for what is not there."""
+    """The consumers of one configuration; each lookup returns None for what is not there.
 
-    def __init__(self, configuration: Configuration | None = None) -> None:
+    ``loaded_at`` is when the configuration was loaded, in seconds since the epoch: what a ``ttl`` counts from.
+    """
+
+    def __init__(self, configuration: Configuration | None = None, loaded_at: float = 0.0) -> None:
         file = configuration or Configuration()
         self.by_id: dict[str, Consumer] = dict(file.consumers)
         self._by_name: dict[str, Consumer] = {
             one.username: one for one in self.by_id.values() if one.username is not None
         }
         self._by_custom_id = {one.custom_id: one for one in self.by_id.values() if one.custom_id is not None}
-        self._keys = {
-            digest(one.key.encode()): one.model_copy(update={"key": ""})
-            for one in file.keyauth_credentials.values()
-        }
+        self._keys = {one.key: (one, _end(one, loaded_at)) for one in file.keyauth_credentials.values()}
         self._passwords_are_plain = file.transform
-        self._passwords = {
-            one.username: self.digest_password(one.password, one.consumer)
-            if file.transform
-            else digest(one.password.lower().encode())
-            for one in file.basicauth_credentials.values()
+        self._basic = {one.username: one for one in file.basicauth_credentials.values()}
+        self._hmac = {
+            one.username: (one.model_copy(update={"secret": None}), one.secret.encode())
+            for one in file.hmacauth_credentials.values()
+            if one.secret is not None
         }
-        self._basic = {
-            one.username: one.model_copy(update={"password": ""})
-            for one in file.basicauth_credentials.values()
-        }
-        self._hmac = {one.username: one for one in file.hmacauth_credentials.values()}
         self._jwt = {one.key or one.id: one for one in file.jwt_secrets.values()}
         groups: dict[str, list[str]] = {}
         for acl in file.acls.values():
@@ -73,32 +68,32 @@ class Consumers:
         """Return the groups of a consumer, by its id, in the order of the file."""
         return self._groups.get(consumer, ())
 
-    def key(self, presented: bytes) -> KeyAuthCredential | None:
-        """Return the credential whose API key this is."""
-        return self._keys.get(digest(presented))
+    def key(self, presented: bytes, now: float) -> KeyAuthCredential | None:
+        """Return the credential whose API key this is, unless it has ended; ``now`` is seconds since the epoch."""
+        credential, end = self._keys.get(key_digest(presented), (None, inf))
+        return credential if now < end else None
 
     def basic(self, username: str) -> BasicAuthCredential | None:
-        """Return the credential of this name for basic-auth; its password is yet to be compared."""
+        """Return the credential of this name for basic-auth."""
         return self._basic.get(username)
 
-    def password_digest(self, username: str) -> bytes | None:
-        """Return what ``digest_password`` of the right password is, 32 bytes."""
-        return self._passwords.get(username)
+    def is_password(self, credential: BasicAuthCredential | None, presented: str) -> bool:
+        """Whether this is the credential's password; without one it takes as long, and is not."""
+        consumer = credential.consumer if credential is not None else ""
+        stored = presented if self._passwords_are_plain else kong_digest(presented, consumer)
+        wanted = credential.password if credential is not None else _NOBODY
+        return hmac.compare_digest(password_digest(stored, consumer), wanted)
 
-    def digest_password(self, password: str, consumer: str) -> bytes:
-        """Return what a password is compared by, of a consumer by its id.
-
-        Where the file holds Kong's digests (``_transform: false``), those are SHA-1 of the password and the id.
-        """
-        if self._passwords_are_plain:
-            return digest(f"{consumer}:{password}".encode())
-        salted = hashlib.sha1((password + consumer).encode(), usedforsecurity=False).hexdigest()
-        return digest(salted.encode())
-
-    def hmac(self, username: str) -> HMACAuthCredential | None:
-        """Return the signing credential of this name."""
+    def hmac(self, username: str) -> tuple[HMACAuthCredential, bytes] | None:
+        """Return the signing credential of this name, and the secret that it does not show."""
         return self._hmac.get(username)
 
     def jwt(self, key: str) -> JWTSecret | None:
         """Return the credential that the key claim of a token names."""
         return self._jwt.get(key)
+
+
+def _end(credential: KeyAuthCredential, loaded_at: float) -> float:
+    """Return when a key ends, in seconds since the epoch."""
+    end = inf if credential.expires_at is None else credential.expires_at
+    return min(end, loaded_at + credential.ttl) if credential.ttl else end

@@ -186,3 +186,43 @@ def test_ten_thousand_routes_and_consumers_are_all_there(load_yaml):
     configuration = load_yaml(text).configuration
     assert (len(configuration.routes), len(configuration.keyauth_credentials)) == (count, count)
     assert {route.service for route in configuration.routes.values()} == set(configuration.services)
+
+
+KEY = "consumers: [{username: a, keyauth_credentials: [{key: k, %s}]}]\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("1893456000", 1_893_456_000),
+        ("1893456000.5", 1_893_456_000.5),
+        ("'1893456000'", 1_893_456_000),
+        ("2030-01-01T00:00:00Z", 1_893_456_000),
+        ("2030-01-01T01:00:00+01:00", 1_893_456_000),
+        ("2030-01-01 00:00:00", 1_893_456_000),
+        ("2030-01-01", 1_893_456_000),
+    ],
+)
+def test_when_a_key_ends(load_yaml, given, expected):
+    """Seconds since the epoch, or a date, which is in UTC where it does not say."""
+    (credential,) = load_yaml(KEY % f"expires_at: {given}").configuration.keyauth_credentials.values()
+    assert credential.expires_at == expected
+
+
+@pytest.mark.parametrize(
+    "given", ["soon", "true", "[]", "-1", "1893456000000", "2030-13-01", "''", ".nan", ".inf"]
+)
+def test_when_no_key_ends(load_yaml, given):
+    """Anything else is refused in its place, milliseconds among it."""
+    with pytest.raises(ConfigError, match=r"keyauth_credentials\[0\].expires_at: "):
+        load_yaml(KEY % f"expires_at: {given}")
+
+
+def test_a_key_that_lets_nobody_in_is_told(load_yaml):
+    """A file with one loads; so does Kong's ttl, which means less than it seems to."""
+    assert warnings(load_yaml(KEY % "expires_at: 2020-01-01")) == [
+        "kong.yml:2:70: consumers[0].keyauth_credentials[0].expires_at: the key has expired: it lets nobody in"
+    ]
+    (told,) = warnings(load_yaml(KEY % "ttl: 60"))
+    assert "ttl: counts from each load of the file" in told
+    assert warnings(load_yaml(KEY % "ttl: 0, expires_at: 2999-01-01")) == []

@@ -41,7 +41,8 @@ def kit(*consumers, clock=None, **more):
     """Make what the gateway lends, with consumers told as in a file."""
     document = {"_format_version": "3.0", "consumers": list(consumers), **more}
     loaded = load_text(json.dumps(document), env={}, plugins={})
-    return Kit(Consumers(loaded.configuration), clock or FakeClock())
+    clock = clock or FakeClock()
+    return Kit(Consumers(loaded.configuration, clock.time()), clock)
 
 
 def make(plugin, lent=None, **config):

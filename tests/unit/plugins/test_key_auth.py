@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
+from conversation import FakeClock
 from plugin_case import challenge, exchange, kit, make, sent
 from pydantic import ValidationError
 
@@ -60,8 +63,8 @@ def test_no_key_is_kept_in_clear():
     one = exchange((b"apikey", b"one"))
     made = plugin()
     made.access(one)
-    assert one.credential.key == ""
-    assert b"one" not in made.kit.consumers._keys
+    assert one.credential.key == hashlib.sha256(b"one").hexdigest()
+    assert make(KeyAuth, made.kit).access(exchange((b"apikey", one.credential.key.encode()))).status == 401
 
 
 @pytest.mark.parametrize(
@@ -157,3 +160,26 @@ def test_a_token_without_a_consumer_is_an_identity_too():
     assert plugin(anonymous="nobody").access(one) is None
     assert (one.consumer, one.anonymous) == (None, False)
     assert plugin().access(one).status == 401
+
+
+@pytest.mark.parametrize(
+    ("ends", "seconds"),
+    [
+        ({"expires_at": 1_700_001_060}, 60),
+        ({"expires_at": "2023-11-14T22:31:00Z"}, 60),
+        ({"expires_at": "2023-11-14T23:31:00+01:00"}, 60),
+        ({"ttl": 60}, 60),
+        ({"ttl": 30, "expires_at": 1_700_001_060}, 30),
+        ({"ttl": 90, "expires_at": 1_700_001_060}, 60),
+    ],
+)
+def test_a_key_that_has_ended_is_unknown(ends, seconds):
+    """From that second on, while another one of the same consumer goes on; Kong's ttl counts from the load."""
+    clock = FakeClock()
+    keys = [{"key": "one", **ends}, {"key": "two", "ttl": 0}]
+    made = make(KeyAuth, kit({"username": "ann", "keyauth_credentials": keys}, clock=clock))
+    clock.value += seconds - 1
+    assert made.access(exchange((b"apikey", b"one"))) is None
+    clock.value += 1
+    assert challenge(made.access(exchange((b"apikey", b"one")))) == (401, "Unauthorized", "Key")
+    assert made.access(exchange((b"apikey", b"two"))) is None
