@@ -36,7 +36,7 @@ def check(arguments: argparse.Namespace) -> int:
     """Report every error, or count the entities."""
     loaded = config.read(arguments.config)
     stderr().problems(loaded.warnings, "warning", "yellow")
-    asyncio.run(assemble.rehearse(loaded))
+    stderr().problems(asyncio.run(assemble.rehearse(loaded)), "warning", "yellow")
     counts = []
     for item in dataclasses.fields(loaded.configuration):
         entities = getattr(loaded.configuration, item.name)

@@ -1,143 +1,218 @@
-"""TLS towards clients: which certificate is shown for which server name.
+"""TLS towards clients: what a handshake is made with, and what it leaves.
 
-The context that listeners are given never changes; it asks a ``Certificates`` table for each handshake, so that
-a reload changes certificates without touching a listener.
+Listeners are given one context that never changes. For each connection it reads the server name, asks the
+``Certificates`` of the present generation which context that name has, and lets it do the handshake: a reload
+changes certificates without touching a listener or a connection.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import ssl
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
-from proxyd.errors import ConfigError, Place, Problem
-from proxyd.upstream.tls import TlsError, load_chain, read_pem
+from proxyd.certificate import ClientCertificate, digest, load_chain, trust, verified_chain
+from proxyd.downstream.hello import server_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
-    from proxyd.model.entities import Configuration
+    from proxyd.downstream.certificates import Certificates
     from proxyd.model.settings import Settings
 
+MAX_REMEMBERED = 4096  # client certificates whose chains are known when their sessions are taken up again
+
 _VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
-# Mozilla's "intermediate" suites for TLS 1.2; those of 1.3 are all sound.
-_CIPHERS = (
+# Mozilla's suites for TLS 1.2, without those of finite-field Diffie-Hellman; those of 1.3 are all sound.
+_INTERMEDIATE = (
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 )
-SELF_SIGNED_DAYS = 365
+_OLD = (
+    f"{_INTERMEDIATE}:ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256:ECDHE-ECDSA-AES128-SHA:"
+    "ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-SHA384:ECDHE-ECDSA-AES256-SHA:"
+    "ECDHE-RSA-AES256-SHA:AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA256:AES256-SHA256:AES128-SHA:AES256-SHA"
+)
+_SUITES = {"modern": _INTERMEDIATE, "intermediate": _INTERMEDIATE, "old": _OLD}
 
 
-class Certificates:
-    """The contexts of one generation: exact names, wildcards, and what is shown where no name fits."""
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is offered to clients, whatever the certificate."""
 
-    def __init__(self, default: ssl.SSLContext, named: Mapping[str, ssl.SSLContext]) -> None:
-        self._default = default
-        self._named = dict(named)
+    protocols: tuple[str, ...]
+    ciphers: str
+    prefer_own: bool
+    tickets: bool
 
-    def __repr__(self) -> str:
-        return f"<Certificates {sorted(self._named)}>"
+    @classmethod
+    def of(cls, settings: Settings) -> Policy:
+        """Take it from the settings."""
+        suite = settings.ssl_cipher_suite
+        return cls(
+            ("TLSv1.3",) if suite == "modern" else settings.ssl_protocols,
+            _SUITES.get(suite, settings.ssl_ciphers),
+            settings.ssl_prefer_server_ciphers,
+            settings.ssl_session_tickets,
+        )
 
-    def find(self, name: str) -> ssl.SSLContext:
-        """Return the context for a server name: exact before ``*.suffix`` before ``prefix.*`` before ``*``."""
-        name = name.lower()
-        exact = self._named.get(name)
-        if exact is not None:
-            return exact
-        _, _, suffix = name.partition(".")
-        prefix, _, _ = name.rpartition(".")
-        for pattern in (f"*.{suffix}", f"{prefix}.*", "*"):
-            found = self._named.get(pattern)
-            if found is not None:
-                return found
-        return self._default
+
+@dataclass(frozen=True, slots=True)
+class ClientAuthorities:
+    """Who may vouch for clients, PEM texts, and under which server names a certificate is asked for.
+
+    Names are patterns as certificates have them; ``*`` is every name and none. With ``partial``, an
+    intermediate is believed without its root.
+    """
+
+    names: frozenset[str] = frozenset()
+    certificates: tuple[str, ...] = ()
+    partial: bool = False
+
+
+class ServerContext(ssl.SSLContext):
+    """A context for handshakes with clients; ``asks`` tells whether they are asked for a certificate."""
+
+    asks: bool = False
+
+    def remember(self, leaf: bytes, issuers: frozenset[bytes]) -> None:
+        """Keep by whom a client certificate, by its digest, was vouched for: a session does not keep it."""
+        known = self.__dict__.setdefault("known", {})
+        known[leaf] = issuers
+        if len(known) > MAX_REMEMBERED:
+            del known[next(iter(known))]
+
+    def recall(self, leaf: bytes) -> frozenset[bytes]:
+        """Return by whom it was vouched for in this context; nobody where that is forgotten."""
+        issuers: frozenset[bytes] = self.__dict__.get("known", {}).get(leaf, frozenset())
+        return issuers
+
+
+def make_context(
+    policy: Policy, pairs: Iterable[tuple[str, str]], clients: ClientAuthorities | None = None
+) -> ServerContext:
+    """Make a context that shows these certificates, pairs of PEM texts; raises TlsError.
+
+    With ``clients``, it asks for a certificate, and fails the handshake of a client that sends one that does
+    not lead to them. One that sends none gets in: whether it may stay is for the route's plugins to say.
+    """
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    versions = [_VERSIONS[name] for name in policy.protocols]
+    context.minimum_version = min(versions)
+    context.maximum_version = max(versions)
+    context.set_ciphers(policy.ciphers)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    if policy.prefer_own:
+        context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+    else:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    if not policy.tickets:
+        context.options |= ssl.OP_NO_TICKET
+        context.num_tickets = 0
+    context.set_alpn_protocols(["http/1.1"])
+    for certificate, key in pairs:
+        load_chain(context, certificate, key)
+    if clients is not None:
+        trust(context, clients.certificates, partial=clients.partial)
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.asks = True
+    return context
 
 
 class TlsFront:
-    """The context for listeners, and the table that it asks; assign ``certificates`` to change them."""
+    """The context for listeners, and what it asks; assign ``certificates`` to change them.
 
-    def __init__(self, certificates: Certificates, protocols: tuple[str, ...]) -> None:
+    ``failures`` counts handshakes that failed, by what OpenSSL did not like.
+    """
+
+    def __init__(self, certificates: Certificates) -> None:
         self.certificates = certificates
-        self.context = _context(protocols)
-        load_chain(self.context, *_self_signed())  # replaced in every handshake by what the table says
-        self.context.sni_callback = self._choose
+        self.failures: dict[str, int] = {}
+        self.context = ListenerContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.front = self
 
-    def _choose(self, connection: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
-        connection.context = self.certificates.find(name or "")
-        connection.requested_server_name = (name or "").lower()  # type: ignore[attr-defined]  # for routes' snis
+    def __repr__(self) -> str:
+        return f"<TlsFront {self.certificates!r} failures={sum(self.failures.values())}>"
+
+    def failed(self, error: ssl.SSLError) -> None:
+        """Count a handshake that failed."""
+        words = (error.reason or "unknown").replace("_", " ").lower()
+        self.failures[words] = self.failures.get(words, 0) + 1
 
 
-def build_certificates(configuration: Configuration, settings: Settings) -> Certificates:
-    """Load the certificates of the file and of ``ssl_cert``; raises ConfigError with every one that fails."""
-    problems: list[Problem] = []
-    named: dict[str, ssl.SSLContext] = {}
-    contexts: dict[str, ssl.SSLContext] = {}
-    for entity in configuration.certificates.values():
-        pairs = [(entity.cert, entity.key)]
-        if entity.cert_alt and entity.key_alt:
-            pairs.append((entity.cert_alt, entity.key_alt))
+class ListenerContext(ssl.SSLContext):
+    """What a listener is given: it has nothing of its own, and begins each handshake by reading the name."""
+
+    front: TlsFront
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *_: Any, **_options: Any) -> Any:
+        """Make what event loops take for an ``ssl.SSLObject``."""
+        return Handshake(self.front, incoming, outgoing)
+
+
+class Handshake:
+    """Stands in for an ``ssl.SSLObject``: it is one, as soon as the ClientHello has told which."""
+
+    __slots__ = ("_context", "_front", "_incoming", "_object", "_outgoing", "requested_server_name")
+
+    def __init__(self, front: TlsFront, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
+        self.requested_server_name = ""
+        self._front = front
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._context: ServerContext | None = None
+        self._object: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._object, name)
+
+    def do_handshake(self) -> None:
+        """Go on with the handshake; raises SSLWantReadError for more bytes, as ``ssl`` does."""
+        if self._object is None:
+            self._begin()
         try:
-            contexts[entity.id] = _loaded(pairs, settings.ssl_protocols)
-        except TlsError as error:
-            place = configuration.places.get(entity.id, Place("certificates"))
-            problems.append(Problem(place, f"certificates[{entity.id}]", str(error)))
-    for sni in configuration.snis.values():
-        if sni.certificate in contexts:
-            named[sni.name.lower()] = contexts[sni.certificate]
-    default: list[tuple[str, str]] = []
-    if len(settings.ssl_cert) != len(settings.ssl_cert_key):
-        problems.append(Problem(Place("ssl_cert"), "", "needs as many keys in ssl_cert_key"))
-    else:
-        default = list(zip(settings.ssl_cert, settings.ssl_cert_key, strict=True))
-    try:
-        fallback = _loaded(default or [_self_signed()], settings.ssl_protocols)
-    except TlsError as error:
-        problems.append(Problem(Place("ssl_cert"), "", str(error)))
-    if problems:
-        raise ConfigError(problems)
-    return Certificates(fallback, named)
+            self._object.do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            self._front.failed(error)
+            raise
 
+    def _begin(self) -> None:
+        received = self._incoming.read()
+        self._incoming.write(received)
+        name = server_name(received)
+        if name is None:
+            raise ssl.SSLWantReadError
+        self.requested_server_name = name
+        self._context = context = self._front.certificates.find(name)
+        self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
 
-def _context(protocols: tuple[str, ...]) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    versions = [_VERSIONS[name] for name in protocols]
-    context.minimum_version = min(versions)
-    context.maximum_version = max(versions)
-    context.set_ciphers(_CIPHERS)
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+    def read(self, *arguments: Any) -> Any:
+        """Read decrypted bytes; event loops keep this method from before the handshake."""
+        return self._object.read(*arguments)
 
+    def write(self, data: Any) -> Any:
+        """Encrypt bytes; the same."""
+        return self._object.write(data)
 
-def _loaded(pairs: list[tuple[str, str]], protocols: tuple[str, ...]) -> ssl.SSLContext:
-    context = _context(protocols)
-    for certificate, key in pairs:
-        load_chain(context, read_pem(certificate), read_pem(key))
-    return context
+    def pending(self) -> int:
+        """Count decrypted bytes that are yet to be read; the same."""
+        return int(self._object.pending())
 
-
-def _self_signed() -> tuple[str, str]:
-    """Make a certificate for localhost, as Kong does where a TLS listener has none; nobody should trust it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(days=SELF_SIGNED_DAYS))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
+    def client_certificate(self) -> ClientCertificate | None:
+        """Return what the client has proved to hold; None where it was not asked, or had nothing to show."""
+        context = self._context
+        if context is None or not context.asks:
+            return None
+        leaf = self._object.getpeercert(binary_form=True)
+        if leaf is None:
+            return None
+        known = digest(leaf)
+        chain = verified_chain(self._object)
+        if chain:
+            issuers = frozenset(digest(one) for one in chain[1:])
+            context.remember(known, issuers)
+        else:
+            issuers = context.recall(known)
+        return ClientCertificate.parse(leaf, issuers)

@@ -108,6 +108,9 @@ def _advise(settings: Settings, places: dict[str, tuple[Place, str]], report: Re
     if len(settings.ssl_cert) != len(settings.ssl_cert_key):
         place, path = places.get("ssl_cert") or places["ssl_cert_key"]
         report.error(place, path, "ssl_cert and ssl_cert_key must have one entry each per certificate")
+    if (settings.ssl_cipher_suite == "custom") != bool(settings.ssl_ciphers):
+        place, path = places.get("ssl_ciphers") or places["ssl_cipher_suite"]
+        report.error(place, path, "ssl_ciphers and ssl_cipher_suite: custom need each other")
     for name in ("proxy_listen", "status_listen", "admin_listen"):
         if any(listen.http2 for listen in getattr(settings, name)):
             report.warn(*places[name], "http2 is not offered: clients are answered in HTTP/1.1")

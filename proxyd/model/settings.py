@@ -59,6 +59,12 @@ def _flavor(value: object) -> object:
     return value
 
 
+def _cipher_suite(value: object) -> object:
+    if value == "fips":
+        raise ValueError("whether OpenSSL is a FIPS module is not looked at", "custom, with ssl_ciphers")
+    return value
+
+
 def _budget(value: object) -> tuple[float, float]:
     edges = tuple(
         units.duration(edge) for edge in (units.words(value) if isinstance(value, str) else _pair(value))
@@ -89,6 +95,7 @@ RecordTypes = Annotated[
     tuple[Literal["LAST", "SRV", "A", "AAAA", "CNAME"], ...], BeforeValidator(units.words)
 ]
 Budget = Annotated[tuple[float, float], BeforeValidator(_budget)]
+CipherSuite = Annotated[Literal["modern", "intermediate", "old", "custom"], BeforeValidator(_cipher_suite)]
 Flavor = Annotated[Literal["traditional_compatible"], BeforeValidator(_flavor)]
 LogLevel = Literal["debug", "info", "notice", "warn", "error", "crit", "alert", "emerg"]
 MediaType = Literal["text/plain", "text/html", "application/json", "application/xml"]
@@ -176,6 +183,16 @@ class Settings(Entity):
     """Their keys, in the same order."""
     ssl_protocols: Protocols = ("TLSv1.2", "TLSv1.3")
     """Versions of TLS offered."""
+    ssl_cipher_suite: CipherSuite = "intermediate"
+    """Mozilla's suites: modern (TLS 1.3 alone), intermediate, old (for TLS 1.2 without GCM), or custom."""
+    ssl_ciphers: str = ""
+    """With custom: the suites of TLS 1.2, as OpenSSL writes them."""
+    ssl_prefer_server_ciphers: Switch = True
+    """Whether the gateway's order of suites counts, and not the client's."""
+    ssl_session_tickets: Switch = True
+    """Whether clients may take a session up again without a whole handshake."""
+    ssl_watch_interval: Seconds = 30.0
+    """How often files of certificates and keys are looked at for changes; 0 is never."""
 
     # --- names
     dns_resolver: Words = ()

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from proxyd.clock import Clock, DeadlineWheel
 from proxyd.downstream.connection import Limits
-from proxyd.downstream.tls import build_certificates
 from proxyd.errors import ConfigError, Place, Problem
 from proxyd.gateway.paths import Targets
 from proxyd.gateway.snapshot import Snapshot, compile_snapshot, instantiate
 from proxyd.http1.parser import HeadLimits
 from proxyd.plugin import Kit
 from proxyd.plugins import BY_NAME
+from proxyd.process.tls import load_material
 from proxyd.store.consumers import Consumers
 from proxyd.store.counters import LocalCounters
 from proxyd.store.shared import SharedCounters
@@ -27,7 +27,6 @@ from proxyd.upstream.pool import Pool, PoolLimits
 from proxyd.upstream.registry import Registry
 
 if TYPE_CHECKING:
-    from proxyd.model.listen import Listen
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
     from proxyd.store.counters import Counters
@@ -120,14 +119,17 @@ def make_counters(settings: Settings) -> Counters:
         raise ConfigError([problem]) from error
 
 
-async def rehearse(loaded: Loaded) -> None:
-    """Make what a start would make, and start none of it; raises ConfigError with all that is in the way."""
+async def rehearse(loaded: Loaded) -> tuple[Problem, ...]:
+    """Make what a start would make, and start none of it; returns warnings.
+
+    Raises ConfigError with all that is in the way.
+    """
     clock, settings = Clock(), loaded.settings
     registry = make_registry(settings, DeadlineWheel(clock, asyncio.get_running_loop()))
     problems: list[Problem] = []
+    warnings: tuple[Problem, ...] = ()
     try:
-        if any(listen.ssl for listen in listens(settings)):
-            build_certificates(loaded.configuration, settings)
+        warnings = load_material(loaded, settings, clock.time(), None).warnings
     except ConfigError as error:
         problems += error.problems
     try:
@@ -137,8 +139,4 @@ async def rehearse(loaded: Loaded) -> None:
         problems += error.problems
     if problems:
         raise ConfigError(problems)
-
-
-def listens(settings: Settings) -> tuple[Listen, ...]:
-    """Return every address that the process listens on."""
-    return (*settings.proxy_listen, *settings.status_listen, *settings.admin_listen)
+    return warnings

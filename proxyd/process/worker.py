@@ -14,7 +14,6 @@ from proxyd.clock import Clock, DeadlineWheel
 from proxyd.control.server import AppServer
 from proxyd.control.status import status_app
 from proxyd.downstream.listener import Connections, Listener
-from proxyd.downstream.tls import TlsFront, build_certificates
 from proxyd.errors import ConfigError, Place, Problem
 from proxyd.gateway.forward import Forwarder
 from proxyd.gateway.forwarded import RealIP, TrustedIPs
@@ -23,12 +22,13 @@ from proxyd.gateway.marks import Marks
 from proxyd.gateway.tasks import Tasks
 from proxyd.process import assemble
 from proxyd.process.retired import Retired
+from proxyd.process.tls import Tls
 from proxyd.telemetry.access_log import open_access_log
 from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.lag import LoopLag
 from proxyd.telemetry.record import Telemetry
 from proxyd.telemetry.redact import Redactor
-from proxyd.telemetry.source import ConfigState, ConnectionCounts, TargetState
+from proxyd.telemetry.source import ConfigState, ConnectionCounts, TargetState, TlsState
 
 if TYPE_CHECKING:
     import ssl
@@ -57,7 +57,7 @@ class Worker:
         self._started = contextlib.AsyncExitStack()  # what is to be ended, the last begun first
         self._snapshot: Snapshot | None = None
         self._listener: Listener | None = None
-        self._front: TlsFront | None = None
+        self.tls = Tls(self.settings, self._clock)
 
     def __repr__(self) -> str:
         return f"<Worker {self._not_ready or 'ready'} {self._snapshot!r}>"
@@ -91,13 +91,13 @@ class Worker:
         self._snapshot = await self._compile(self._loaded)
         begun.push_async_callback(self._stop_snapshot)
         self._handler = self._make_handler(self._snapshot, trusted)
-        if any(listen.ssl for listen in assemble.listens(settings)):
-            certificates = build_certificates(self._loaded.configuration, settings)
-            self._front = TlsFront(certificates, settings.ssl_protocols)
-        context = self._front.context if self._front is not None else None
+        self.tls.take(await self.tls.load(self._loaded))
+        context = self.tls.front.context if self.tls.front is not None else None
         await self._start_servers(context)
         self._listener = Listener(self.clients, self._handler, assemble.client_limits(settings))
         self.addresses = await self._listener.start(settings.proxy_listen, context)
+        begun.push_async_callback(self.tls.stop)
+        self.tls.start(lambda: self._loaded, self._renew)
         self.config.loaded(self._loaded.hash)
         self._not_ready = ""
         log.notice("started", listen=self.addresses, status=self.status_addresses, routes=self._routes())
@@ -164,10 +164,7 @@ class Worker:
         async with self._reloading:
             try:
                 loaded = await asyncio.to_thread(self._load)
-                certificates = (
-                    build_certificates(loaded.configuration, self.settings) if self._front else None
-                )
-                snapshot = await self._compile(loaded)
+                await self._put_in(loaded)
             except ConfigError as error:
                 self._refuse(error.problems)
                 return False
@@ -178,17 +175,27 @@ class Worker:
                 return False
             for warning in loaded.warnings:
                 log.warning("configuration", problem=str(warning))
-            before, self._snapshot = self._snapshot, snapshot
-            self._handler.snapshot = snapshot
-            if self._front is not None and certificates is not None:
-                self._front.certificates = certificates
             self.config.loaded(loaded.hash)
-            self._forget(snapshot, loaded)
             self._tell_fixed(loaded.settings)
-            log.notice("reloaded", generation=snapshot.generation, routes=len(snapshot.routes))
-            if before is not None:
-                await self._retired.add(before)
+            log.notice("reloaded", generation=self.config.generation, routes=self._routes())
             return True
+
+    async def _put_in(self, loaded: Loaded) -> None:
+        """Compile a configuration and let it take over from the one that runs; raises ConfigError."""
+        material = await self.tls.load(loaded)
+        snapshot = await self._compile(loaded)
+        before, self._snapshot = self._snapshot, snapshot
+        self._loaded = loaded
+        self._handler.snapshot = snapshot
+        self.tls.take(material)
+        self._forget(snapshot, loaded)
+        if before is not None:
+            await self._retired.add(before)
+
+    async def _renew(self) -> None:
+        """Compile what runs anew, for the certificates in its files have changed; raises ConfigError."""
+        async with self._reloading:
+            await self._put_in(self._loaded)
 
     def _forget(self, snapshot: Snapshot, loaded: Loaded) -> None:
         """Let go of what was counted of routes and consumers that are no more."""
@@ -243,6 +250,11 @@ class Worker:
                 connection.cut()
 
     # --- what status and metrics ask -------------------------------------------------------------------------
+
+    @property
+    def tls_state(self) -> TlsState:
+        """The state of certificates and handshakes."""
+        return self.tls.state
 
     def connections(self) -> ConnectionCounts:
         """Count client connections."""

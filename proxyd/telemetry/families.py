@@ -52,6 +52,7 @@ def pieces(telemetry: Telemetry, source: StatusSource) -> Iterator[Piece]:
         *_of_requests(telemetry),
         *_of_traffic(source),
         *_of_targets(source),
+        *_of_tls(source),
         *_of_process(telemetry),
     ):
         yield Piece(metric)
@@ -264,6 +265,30 @@ def _of_targets(source: StatusSource) -> Iterator[Metric]:
         in_flight.add_metric(key, requests)
         connections.add_metric(key, opened)
     yield from (healthy, in_flight, connections)
+
+
+def _of_tls(source: StatusSource) -> Iterator[Metric]:
+    state = source.tls_state
+    expiry = GaugeMetricFamily(
+        "proxyd_certificate_expiry_timestamp_seconds",
+        "When a certificate ends.",
+        labels=("use", "certificate", "name"),
+    )
+    for one in state.certificates:
+        expiry.add_metric((one.use, one.certificate, one.name), one.not_after)
+    yield expiry
+    renewals = CounterMetricFamily(
+        "proxyd_certificate_renewals", "Changes of certificate files that were seen.", labels=("result",)
+    )
+    renewals.add_metric(("success",), state.succeeded)
+    renewals.add_metric(("failure",), state.failed)
+    yield renewals
+    failures = CounterMetricFamily(
+        "proxyd_tls_handshake_failures", "Handshakes with clients that failed.", labels=("reason",)
+    )
+    for reason, count in state.handshake_failures.items():
+        failures.add_metric((reason,), count)
+    yield failures
 
 
 def _of_config(source: StatusSource) -> Iterator[Metric]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from proxyd.clock import Clock
     from proxyd.errors import Problem
@@ -55,6 +55,29 @@ class TargetState:
     def available(self) -> bool:
         """Whether requests are sent there."""
         return self.health in {"HEALTHY", "HEALTHCHECKS_OFF"}
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateState:
+    """One certificate of the configuration: ``use`` is server or authority, ``not_after`` seconds since the epoch.
+
+    ``certificate`` says where it is configured, ``name`` whom it is for.
+    """
+
+    use: str
+    certificate: str
+    name: str
+    not_after: float
+
+
+@dataclass(slots=True)
+class TlsState:
+    """The certificates that are in use, and how often changed files were taken over, or were no good."""
+
+    certificates: tuple[CertificateState, ...] = ()
+    succeeded: int = 0
+    failed: int = 0
+    handshake_failures: Mapping[str, int] = field(default_factory=dict)
 
 
 class ConfigState:
@@ -114,6 +137,10 @@ class StatusSource(Protocol):
     @property
     def config(self) -> ConfigState:
         """The state of the configuration."""
+
+    @property
+    def tls_state(self) -> TlsState:
+        """The state of certificates and handshakes."""
 
     def connections(self) -> ConnectionCounts:
         """Count client connections."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from proxyd.certificate import TlsError, read_pem
 from proxyd.errors import ConfigError, Place, Problem
 from proxyd.upstream.addresses import join_port
 from proxyd.upstream.balancer import Balancer
 from proxyd.upstream.cluster import Cluster, TargetSpec, TargetState
 from proxyd.upstream.monitor import Monitor
 from proxyd.upstream.probe import make_probe
-from proxyd.upstream.tls import SYSTEM, TlsError, TlsInputs, UpstreamContext, read_pem
+from proxyd.upstream.tls import SYSTEM, TlsInputs, UpstreamContext
 
 if TYPE_CHECKING:
     from proxyd.clock import Clock

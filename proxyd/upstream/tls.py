@@ -7,23 +7,16 @@ under the same path makes a new context.
 
 from __future__ import annotations
 
-import os
 import ssl
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from proxyd.errors import ProxydError
+from proxyd.certificate import TlsError, load_chain, trust, verified_chain
 
 if TYPE_CHECKING:
     import asyncio
 
 SYSTEM = "system"  # the trust store of the operating system
-PEM_MARK = "-----BEGIN"
-
-
-class TlsError(ProxydError):
-    """TLS material is unusable; the text says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +71,10 @@ def make_context(inputs: TlsInputs) -> UpstreamContext:
     context.set_alpn_protocols(["http/1.1"])
     context.depth = inputs.depth if inputs.verify else None
     if inputs.verify:
-        _trust(context, inputs.authorities)
+        if inputs.authorities:
+            trust(context, inputs.authorities, partial=True)
+        else:
+            context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -90,63 +86,11 @@ def make_context(inputs: TlsInputs) -> UpstreamContext:
     return context
 
 
-def _trust(context: ssl.SSLContext, authorities: tuple[str, ...]) -> None:
-    if not authorities:
-        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-        return
-    # A named intermediate is trusted as it stands, without its root.
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    try:
-        context.load_verify_locations(cadata="\n".join(authorities))
-    except (ssl.SSLError, ValueError) as error:
-        raise TlsError(f"CA certificate is not usable: {_reason(error)}") from error
-
-
-def load_chain(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    """Load a certificate chain and its key, both PEM text; raises TlsError."""
-    # Python loads a chain from files only; an anonymous one in memory keeps the key off the disk.
-    descriptor = os.memfd_create("proxyd-certificate", os.MFD_CLOEXEC)
-    try:
-        with os.fdopen(descriptor, "wb", closefd=False) as file:
-            file.write(f"{key}\n{certificate}\n".encode())
-        # Without a password, OpenSSL would ask for one on the terminal.
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}", password="")
-    except (ssl.SSLError, OSError, ValueError) as error:
-        raise TlsError(f"certificate is not usable: {_reason(error)}") from error
-    finally:
-        os.close(descriptor)
-
-
-def _reason(error: Exception) -> str:
-    reason = getattr(error, "reason", None)
-    return str(reason).replace("_", " ").lower() if reason else str(error)
-
-
-def read_pem(text_or_path: str) -> str:
-    """Return PEM text given as itself or as a path; raises TlsError."""
-    if PEM_MARK in text_or_path:
-        return text_or_path
-    try:
-        text = Path(text_or_path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise TlsError(f"{text_or_path}: {getattr(error, 'strerror', None) or 'not a text file'}") from error
-    if PEM_MARK not in text:
-        raise TlsError(f"{text_or_path}: holds no PEM certificate or key")
-    return text
-
-
 def check_connection(context: UpstreamContext, transport: asyncio.BaseTransport) -> str:
     """Say what is wrong with a connection after its handshake; empty for nothing."""
     if context.depth is None:
         return ""
-    intermediates = chain_length(transport.get_extra_info("ssl_object")) - 2
+    intermediates = len(verified_chain(transport.get_extra_info("ssl_object"))) - 2
     if intermediates > context.depth:
         return f"certificate chain too long: {intermediates} intermediates, {context.depth} accepted"
     return ""
-
-
-def chain_length(connection: Any) -> int:
-    """Count the certificates of the verified chain, leaf and root included."""
-    public = getattr(connection, "get_verified_chain", None)  # Python 3.13
-    chain = public() if public else connection._sslobj.get_verified_chain()  # noqa: SLF001
-    return len(chain or ())

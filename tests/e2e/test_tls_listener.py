@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
-from dataclasses import dataclass
 
+import httpx
 import pytest
 import trustme
 from e2e_gateway import config_for
+from e2e_tls import pem, talk, trusting
 from e2e_wire import OK
 from websockets.asyncio.client import connect
 
@@ -18,55 +20,6 @@ LISTEN = "127.0.0.1:0 ssl"
 @pytest.fixture(scope="module")
 def authority():
     return trustme.CA()
-
-
-@dataclass
-class Talk:
-    """What came of one connection."""
-
-    version: str
-    alpn: str | None
-    names: set[str]
-    answer: bytes
-
-    @property
-    def status(self):
-        return int(self.answer.split(b" ")[1])
-
-
-def trusting(authority=None, **attributes):
-    context = ssl.create_default_context()
-    if authority is None:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    else:
-        authority.configure_trust(context)
-    for name, value in attributes.items():
-        setattr(context, name, value)
-    return context
-
-
-async def talk(port, context, name=None, host=None, path="/"):
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name or "")
-    try:
-        head = f"GET {path} HTTP/1.1\r\nHost: {host or name or 'h'}\r\nConnection: close\r\n\r\n"
-        writer.write(head.encode())
-        answer = await reader.read()
-        tls = writer.get_extra_info("ssl_object")
-        certificate = tls.getpeercert() or {}
-        names = {value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"}
-        return Talk(tls.version(), tls.selected_alpn_protocol(), names, answer)
-    finally:
-        writer.close()
-        await writer.wait_closed()
-
-
-def pem(authority, *names):
-    issued = authority.issue_cert(*names)
-    return {
-        "cert": b"".join(blob.bytes() for blob in issued.cert_chain_pems).decode(),
-        "key": issued.private_key_pem.bytes().decode(),
-    }
 
 
 async def test_a_listener_without_a_certificate_makes_one(gateway, origin):
@@ -218,3 +171,115 @@ async def test_large_bodies_pass_over_tls(gateway, origin):
     upstream = await origin(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
     proxy = await gateway(upstream.port, proxy_listen=LISTEN)
     assert (await talk(proxy.port, trusting(), "localhost")).answer.endswith(body)
+
+
+@pytest.mark.parametrize(
+    ("suite", "offered", "spoken"),
+    [
+        ("intermediate", "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-SHA384", True),
+        ("intermediate", "ECDHE-ECDSA-AES256-SHA384", False),
+        ("old", "ECDHE-ECDSA-AES256-SHA384", True),
+        ("modern", "ECDHE-ECDSA-AES128-GCM-SHA256", False),
+    ],
+)
+async def test_the_suites_of_tls_1_2_are_those_of_the_setting(gateway, origin, suite, offered, spoken):
+    """Intermediate needs forward secrecy and AEAD, old does without the latter, modern knows TLS 1.3 only."""
+    upstream = await origin(OK)
+    proxy = await gateway(upstream.port, proxy_listen=LISTEN, ssl_cipher_suite=suite)
+    client = trusting(maximum_version=ssl.TLSVersion.TLSv1_2)
+    client.set_ciphers(offered)
+    if spoken:
+        assert (await talk(proxy.port, client, "localhost")).cipher in offered.split(":")
+    else:
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await talk(proxy.port, client, "localhost")
+    assert (await talk(proxy.port, trusting(), "localhost")).version == "TLSv1.3"
+
+
+async def test_suites_of_ones_own(gateway, origin):
+    """With custom, ssl_ciphers says which, in the gateway's order."""
+    upstream = await origin(OK)
+    suites = "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256"
+    proxy = await gateway(upstream.port, proxy_listen=LISTEN, ssl_cipher_suite="custom", ssl_ciphers=suites)
+    client = trusting(maximum_version=ssl.TLSVersion.TLSv1_2)
+    client.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305")
+    assert (await talk(proxy.port, client, "localhost")).cipher == "ECDHE-ECDSA-CHACHA20-POLY1305"
+
+
+@pytest.mark.parametrize(
+    ("suites", "kind"), [("ECDHE-RSA-AES128-GCM-SHA256", "RSA"), ("ECDHE-ECDSA-AES128-GCM-SHA256", "EC")]
+)
+async def test_two_certificates_under_one_name(gateway, origin, authority, suites, kind):
+    """With cert_alt, a client is shown the one whose kind of key it knows."""
+    upstream = await origin(OK)
+    rsa = pem(authority, "api.test", "rsa.test", key_type=trustme.KeyType.RSA)
+    elliptic = pem(authority, "api.test", "ec.test", key_type=trustme.KeyType.ECDSA)
+    both = {**rsa, "cert_alt": elliptic["cert"], "key_alt": elliptic["key"], "snis": ["api.test"]}
+    proxy = await gateway(config_for(upstream.port, certificates=[both]), proxy_listen=LISTEN)
+    client = trusting(authority, maximum_version=ssl.TLSVersion.TLSv1_2)
+    client.set_ciphers(suites)
+    assert f"{kind.lower()}.test" in (await talk(proxy.port, client, "api.test")).names
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("tickets", ["on", "off"])
+async def test_sessions_are_taken_up_again(gateway, origin, version, tickets):
+    """The next connection needs no whole handshake, and a reload in between does not matter; tickets can be off."""
+    upstream = await origin(OK)
+    proxy = await gateway(upstream.port, proxy_listen=LISTEN, ssl_session_tickets=tickets)
+    client = trusting(minimum_version=version, maximum_version=version)
+    again = version is ssl.TLSVersion.TLSv1_2 or tickets == "on"  # TLS 1.2 has session ids beside tickets
+
+    def ask(session):
+        with (
+            socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock,
+            client.wrap_socket(sock, server_hostname="localhost", session=session) as wrapped,
+        ):
+            wrapped.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert wrapped.recv(100).startswith(b"HTTP/1.1 200")
+            return wrapped.session, wrapped.session_reused
+
+    session, reused = await asyncio.to_thread(ask, None)
+    assert not reused
+    assert await proxy.worker.reload()
+    _, reused = await asyncio.to_thread(ask, session if again else None)
+    assert (session.has_ticket, reused) == (tickets == "on", again)
+
+
+async def test_one_handshake_in_many_pieces(gateway, origin):
+    """A ClientHello that comes byte by byte is waited for, and its name is found."""
+    upstream = await origin(OK)
+    proxy = await gateway(upstream.port, proxy_listen=LISTEN)
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = trusting().wrap_bio(incoming, outgoing, server_hostname="slow.test")
+    while True:
+        try:
+            client.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            for byte in outgoing.read():
+                writer.write(bytes([byte]))
+                await asyncio.sleep(0)
+            incoming.write(await reader.read(65536))
+    client.write(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    writer.write(outgoing.read())
+    incoming.write(await reader.read())
+    answer = b""
+    while b"\r\n" not in answer:
+        answer += client.read()
+    assert answer.startswith(b"HTTP/1.1 200")
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_failed_handshakes_are_counted(gateway, origin, raw):
+    """By what was wrong with them, for whoever looks after clients."""
+    upstream = await origin(OK)
+    proxy = await gateway(upstream.port, proxy_listen=LISTEN)
+    plain = await raw(proxy.port)
+    await plain.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    await plain.rest()
+    async with httpx.AsyncClient(base_url=proxy.status_url) as http:
+        metrics = (await http.get("/metrics")).text
+    assert 'proxyd_tls_handshake_failures_total{reason="http request"} 1.0' in metrics

@@ -11,7 +11,13 @@ from proxyd.http1.headers import Headers
 from proxyd.http1.message import RequestHead
 from proxyd.model.entities import Route, Service
 from proxyd.telemetry.record import Telemetry
-from proxyd.telemetry.source import ConfigState, ConnectionCounts, TargetState
+from proxyd.telemetry.source import (
+    CertificateState,
+    ConfigState,
+    ConnectionCounts,
+    TargetState,
+    TlsState,
+)
 from proxyd.telemetry.tally import Measures
 
 
@@ -25,6 +31,12 @@ class FakeSource:
 
     def __init__(self):
         self.config = ConfigState(FixedClock())
+        self.tls_state = TlsState(
+            (CertificateState("server", "ssl_cert[0]", "api.test", 1_800_000_000.0),),
+            2,
+            1,
+            {"no shared cipher": 3},
+        )
         self.reason = ""
         self.counts = ConnectionCounts(accepted=9, refused=1, open=6, answering=4, tunnels=1)
         self.target_states = [
