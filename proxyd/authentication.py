@@ -7,7 +7,7 @@ request that one has let in is not looked at by the next. A preflight passes unl
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from pydantic import Field
 
@@ -41,7 +41,7 @@ class Authentication(plugin.Plugin[ConfigT], ABC):
     (see ``unauthorized``) where it is not, or an awaitable of either.
     """
 
-    answers = (
+    answers: ClassVar[tuple[tuple[int | str, str], ...]] = (
         (401, "there are no valid credentials; WWW-Authenticate says which are asked for"),
         (500, "there is no consumer of the name that anonymous gives"),
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args
 
 from proxyd.clock import Clock
+from proxyd.keysets import KeySets
 from proxyd.model.base import Entity
 from proxyd.store.consumers import Consumers
 from proxyd.store.counters import Counters, LocalCounters
@@ -63,6 +64,7 @@ class Kit:
     redactor: Redactor = field(default_factory=Redactor)
     """Takes secrets out of what is logged of a request; knows the ``secret_arguments`` of every plugin."""
     tallies: Tallies = field(default_factory=Tallies)
+    key_sets: KeySets = field(default_factory=KeySets)
 
 
 class Plugin(Generic[ConfigT]):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from proxyd.certificate import TlsError, read_pem
 from proxyd.clock import Clock, DeadlineWheel
 from proxyd.downstream.connection import Limits
 from proxyd.errors import ConfigError, Place, Problem
 from proxyd.gateway.paths import Targets
 from proxyd.gateway.snapshot import Snapshot, compile_snapshot, instantiate
 from proxyd.http1.parser import HeadLimits
+from proxyd.keysets import KeySets
 from proxyd.plugin import Kit
 from proxyd.plugins import BY_NAME
 from proxyd.process.tls import load_material
@@ -25,6 +28,7 @@ from proxyd.upstream.factory import build_balancers
 from proxyd.upstream.names import CacheTimes, Resolver
 from proxyd.upstream.pool import Pool, PoolLimits
 from proxyd.upstream.registry import Registry
+from proxyd.upstream.tls import SYSTEM
 
 if TYPE_CHECKING:
     from proxyd.model.load import Loaded
@@ -92,11 +96,12 @@ def make_snapshot(
     telemetry: Telemetry,
     generation: int,
     counters: Counters,
+    key_sets: KeySets,
 ) -> Snapshot:
     """Compile a configuration; nothing of it runs yet. Raises ConfigError."""
     configuration = loaded.configuration
     consumers = Consumers(configuration, clock.time())
-    kit = Kit(consumers, clock, counters, Targets(), telemetry.redactor, tallies=telemetry.tallies)
+    kit = Kit(consumers, clock, counters, Targets(), telemetry.redactor, tallies=telemetry.tallies, key_sets=key_sets)
     return compile_snapshot(
         configuration,
         instantiate(configuration, loaded.plugin_configs, BY_NAME, kit),
@@ -119,6 +124,20 @@ def make_counters(settings: Settings) -> Counters:
         raise ConfigError([problem]) from error
 
 
+def make_key_sets(settings: Settings, clock: Clock) -> KeySets:
+    """Return the sources of token issuers' keys, none yet; raises ConfigError.
+
+    Their servers are held to what https backends are that verify.
+    """
+    if settings.trusted_certificate == SYSTEM:
+        return KeySets(clock)
+    try:
+        tls = ssl.create_default_context(cadata=read_pem(settings.trusted_certificate))
+    except (TlsError, ssl.SSLError) as error:
+        raise ConfigError([Problem(Place("trusted_certificate"), "", str(error))]) from error
+    return KeySets(clock, tls=tls)
+
+
 async def rehearse(loaded: Loaded) -> tuple[Problem, ...]:
     """Make what a start would make, and start none of it; returns warnings.
 
@@ -134,7 +153,9 @@ async def rehearse(loaded: Loaded) -> tuple[Problem, ...]:
         problems += error.problems
     try:
         resolver = make_resolver(settings, clock)
-        make_snapshot(loaded, settings, registry, resolver, clock, Telemetry(clock), 1, LocalCounters())
+        key_sets = make_key_sets(settings, clock)
+        telemetry = Telemetry(clock)
+        make_snapshot(loaded, settings, registry, resolver, clock, telemetry, 1, LocalCounters(), key_sets)
     except ConfigError as error:
         problems += error.problems
     if problems:

@@ -28,7 +28,7 @@ from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.lag import LoopLag
 from proxyd.telemetry.record import Telemetry
 from proxyd.telemetry.redact import Redactor
-from proxyd.telemetry.source import ConfigState, ConnectionCounts, TargetState, TlsState
+from proxyd.telemetry.source import ConfigState, ConnectionCounts, KeySetState, TargetState, TlsState
 
 if TYPE_CHECKING:
     import ssl
@@ -88,6 +88,7 @@ class Worker:
         self._retired = Retired(self.clients, settings.shutdown_timeout)
         self._counters = assemble.make_counters(settings)
         begun.callback(self._counters.close)
+        self._key_sets = assemble.make_key_sets(settings, clock)
         self._snapshot = await self._compile(self._loaded)
         begun.push_async_callback(self._stop_snapshot)
         self._handler = self._make_handler(self._snapshot, trusted)
@@ -141,6 +142,7 @@ class Worker:
             self.telemetry,
             self.config.generation + 1,
             self._counters,
+            self._key_sets,
         )
         for warning in snapshot.balancers.warnings:
             log.warning(warning)
@@ -277,6 +279,10 @@ class Worker:
         for (group, target, address), figures in load.items():
             if not group:
                 yield TargetState(group, target, address, "HEALTHCHECKS_OFF", *figures)
+
+    def key_sets(self) -> Iterable[KeySetState]:
+        """List the addresses that token issuers' keys are fetched from."""
+        return self._key_sets.states()
 
     def not_ready(self) -> str:
         """Say why no traffic should come here now, or nothing where it may."""

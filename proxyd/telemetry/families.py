@@ -53,6 +53,7 @@ def pieces(telemetry: Telemetry, source: StatusSource) -> Iterator[Piece]:
         *_of_traffic(source),
         *_of_targets(source),
         *_of_tls(source),
+        *_of_key_sets(source),
         *_of_process(telemetry),
     ):
         yield Piece(metric)
@@ -289,6 +290,26 @@ def _of_tls(source: StatusSource) -> Iterator[Metric]:
     for reason, count in state.handshake_failures.items():
         failures.add_metric((reason,), count)
     yield failures
+
+
+def _of_key_sets(source: StatusSource) -> Iterator[Metric]:
+    keys = GaugeMetricFamily(
+        "proxyd_jwks_keys", "Keys known of a token issuer, by where they are published.", labels=("uri",)
+    )
+    fetches = CounterMetricFamily(
+        "proxyd_jwks_fetches", "Attempts to fetch the keys of a token issuer.", labels=("uri", "result")
+    )
+    success = GaugeMetricFamily(
+        "proxyd_jwks_last_success_timestamp_seconds",
+        "When the keys of a token issuer were last fetched.",
+        labels=("uri",),
+    )
+    for state in source.key_sets():
+        keys.add_metric((state.uri,), state.keys)
+        fetches.add_metric((state.uri, "success"), state.succeeded)
+        fetches.add_metric((state.uri, "failure"), state.failed)
+        success.add_metric((state.uri,), state.last_success)
+    yield from (keys, fetches, success)
 
 
 def _of_config(source: StatusSource) -> Iterator[Metric]:

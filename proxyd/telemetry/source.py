@@ -80,6 +80,20 @@ class TlsState:
     handshake_failures: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class KeySetState:
+    """The published keys of a token issuer: how many there are, and fetches since the start.
+
+    ``last_success`` is seconds since the epoch, 0.0 for never.
+    """
+
+    uri: str
+    keys: int
+    succeeded: int
+    failed: int
+    last_success: float
+
+
 class ConfigState:
     """Which configuration runs, and what became of the last attempt to load one.
 
@@ -147,6 +161,9 @@ class StatusSource(Protocol):
 
     def targets(self) -> Iterable[TargetState]:
         """List every address that requests can be sent to."""
+
+    def key_sets(self) -> Iterable[KeySetState]:
+        """List the addresses that keys are fetched from."""
 
     def not_ready(self) -> str:
         """Say why no traffic should come here now (starting, draining), or nothing where it may."""

@@ -15,6 +15,7 @@ from proxyd.telemetry.source import (
     CertificateState,
     ConfigState,
     ConnectionCounts,
+    KeySetState,
     TargetState,
     TlsState,
 )
@@ -50,6 +51,9 @@ class FakeSource:
 
     def targets(self):
         return self.target_states
+
+    def key_sets(self):
+        return [KeySetState("https://id.example.com/jwks", 2, 3, 1, 1_700_000_000.0)]
 
     def not_ready(self):
         return self.reason
