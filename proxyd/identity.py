@@ -7,7 +7,7 @@ request, on routes without any authentication too; only ``identify`` writes them
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_from_bytes
 
 if TYPE_CHECKING:
@@ -97,3 +97,24 @@ def header_list(names: Iterable[str]) -> bytes:
 
 def _encoded(match: re.Match[str]) -> str:
     return quote_from_bytes(match[0].encode("utf-8", "surrogatepass"), safe="")
+
+
+def texts_at(claims: dict[str, Any], path: str) -> tuple[str, ...]:
+    """Return the texts at a path into claims: of a list, or of one text separated by spaces; none of anything else."""
+    value = claim_at(claims, path)
+    if isinstance(value, str):
+        return tuple(value.split())
+    return tuple(one for one in value if isinstance(one, str) and one) if isinstance(value, list) else ()
+
+
+def claim_at(value: Any, path: str) -> Any:
+    """Follow a path; a name may hold dots itself, as ``https://example.com/roles`` does: the longest one counts."""
+    if not isinstance(value, dict):
+        return None
+    name, rest = path, ""
+    while name:
+        if name in value:
+            return claim_at(value[name], rest) if rest else value[name]
+        name, _, last = name.rpartition(".")
+        rest = f"{last}.{rest}" if rest else last
+    return None

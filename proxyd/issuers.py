@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import Field, field_validator, model_validator
 
-from proxyd.identity import claim_at, claim_path, texts_at
+from proxyd.identity import claim_at, texts_at
 from proxyd.jose.keys import SIGNED, KeySet
 from proxyd.model.base import Entity, Stored
 from proxyd.model.grammar import Text
@@ -57,7 +57,7 @@ class IssuerConfig(Entity):
     identity_claim: Text = "sub"
     """Path to the claim that tells callers apart: X-Credential-Identifier, and what limits by credential count."""
     groups_claim: Text | None = None
-    """Path to the claim whose values are groups for acl, where the consumer has none of its own."""
+    """Path to the claim whose values are groups for acl, for callers who are no consumer; for others where acl's always_use_authenticated_groups says so."""
 
     @field_validator("jwks")
     @classmethod
@@ -109,9 +109,9 @@ class Issuer:
         self.source: Source | None = None
         self._inline = KeySet(config.jwks) if config.jwks is not None else None
         self._audience = frozenset(config.audience) if config.audience is not None else None
-        self._consumer = claim_path(config.consumer_claim) if config.consumer_claim else None
-        self._identity = claim_path(config.identity_claim)
-        self._groups = claim_path(config.groups_claim) if config.groups_claim else None
+        self._consumer = config.consumer_claim
+        self._identity = config.identity_claim
+        self._groups = config.groups_claim
 
     def __repr__(self) -> str:
         return f"<Issuer {self.config.issuer} {self.source or self._inline}>"
@@ -199,7 +199,7 @@ class Issuer:
         return name, Stored(id=str(uuid5(NAMESPACE_URL, f"{self.config.issuer} {who}")))
 
 
-def _text(claims: dict[str, Any], path: tuple[str, ...] | None) -> str | None:
+def _text(claims: dict[str, Any], path: str | None) -> str | None:
     """Return the claim at a path as a text, if it is one or a whole number."""
     value = claim_at(claims, path) if path is not None else None
     if isinstance(value, int) and not isinstance(value, bool):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxyd.clock import Clock
-from proxyd.model.entities import KeyAuthCredential, Plugin, Route, Service
+from proxyd.jose.keys import WEAK_RSA, BadKeyError, from_pem
+from proxyd.model.entities import JWTSecret, KeyAuthCredential, Plugin, Route, Service
 
 if TYPE_CHECKING:
     from proxyd.model.report import Report
@@ -32,6 +33,8 @@ def advise(draft: Draft, settings: Settings, report: Report) -> None:
             )
         if entity.expires_at is not None and entity.expires_at <= Clock().time():
             _advise(draft, "expires_at", "the key has expired: it lets nobody in", report)
+    elif isinstance(entity, JWTSecret):
+        _advise_jwt_secret(draft, entity, report)
     elif isinstance(entity, Plugin) and not entity.for_requests:
         _advise(
             draft, "protocols", "the plugin never runs: streams other than HTTP's are not carried", report
@@ -51,6 +54,24 @@ def _advise_route(draft: Draft, route: Route, report: Report) -> None:
             _advise(draft, field, f"{field} has no effect: bodies are always streamed", report)
     if "grpc" in route.protocols or "grpcs" in route.protocols:
         _advise(draft, "protocols", "gRPC needs HTTP/2, which is not spoken: its calls will fail", report)
+
+
+def _advise_jwt_secret(draft: Draft, secret: JWTSecret, report: Report) -> None:
+    if secret.algorithm.startswith("HS"):
+        if secret.secret is None:
+            message = "there is no secret, so no token can be verified; Kong would invent one"
+            _advise(draft, "algorithm", message, report)
+        elif len(secret.secret.encode()) < (least := int(secret.algorithm[2:]) // 8):
+            message = f"the secret is short: {secret.algorithm} wants {least} bytes (RFC 7518 section 3.2)"
+            _advise(draft, "secret", message, report)
+        return
+    try:
+        bits = from_pem(secret.rsa_public_key or "", secret.algorithm).bits
+    except BadKeyError:
+        return  # which is an error, and told as one
+    if 0 < bits < WEAK_RSA:
+        message = f"the key is weak: it has {bits} bits, and tokens want {WEAK_RSA} (RFC 7518 section 3.3)"
+        _advise(draft, "rsa_public_key", message, report)
 
 
 def _advise(draft: Draft, field: str, message: str, report: Report) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from proxyd.jose.keys import BadKeyError, from_pem
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -63,9 +65,15 @@ def check_upstream(upstream: Upstream) -> None:
 
 
 def check_jwt_secret(secret: JWTSecret) -> None:
-    """Refuse an algorithm with a public key that has none to verify with."""
-    if not secret.algorithm.startswith("HS") and not secret.rsa_public_key:
+    """Refuse a public key that could verify nothing with the algorithm."""
+    if secret.algorithm.startswith("HS"):
+        return
+    if not secret.rsa_public_key:
         raise ValueError(f"algorithm {secret.algorithm} needs rsa_public_key")
+    try:
+        from_pem(secret.rsa_public_key, secret.algorithm)
+    except BadKeyError as error:
+        raise ValueError(f"rsa_public_key {error}") from None
 
 
 RULES: Final[Mapping[str, Callable[[Any], None]]] = {

@@ -11,6 +11,7 @@ from proxyd.plugins.cors import Cors
 from proxyd.plugins.csrf import Csrf
 from proxyd.plugins.internal_key import InternalKey
 from proxyd.plugins.ip_restriction import IpRestriction
+from proxyd.plugins.jwt import Jwt
 from proxyd.plugins.key_auth import KeyAuth
 from proxyd.plugins.prometheus import Prometheus
 from proxyd.plugins.rate_limiting import RateLimiting
@@ -26,6 +27,7 @@ PLUGINS: tuple[type[Plugin[Any]], ...] = (
     CorrelationId,
     Cors,
     Csrf,
+    Jwt,
     KeyAuth,
     BasicAuth,
     IpRestriction,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
 from proxyd import plugin
 from proxyd.exchange import Reply
-from proxyd.identity import header_list
+from proxyd.identity import header_list, texts_at
 
 if TYPE_CHECKING:
     from proxyd.exchange import Exchange
@@ -59,37 +59,16 @@ class Acl(plugin.Plugin[Config]):
         config = self.config
         # As in Kong: somebody who has shown a credential is in the groups of the file and no others.
         if exchange.groups is not None and (
-            exchange.credential is None or config.always_use_authenticated_groups
+            consumer is None or exchange.credential is None or config.always_use_authenticated_groups
         ):
             consumer, groups = None, exchange.groups
         else:
             groups = self.kit.consumers.groups(consumer.id) if consumer is not None else ()
         if config.roles_claim is not None and exchange.claims is not None:
-            groups = tuple(dict.fromkeys((*groups, *roles(exchange.claims, config.roles_claim))))
+            groups = tuple(dict.fromkeys((*groups, *texts_at(exchange.claims, config.roles_claim))))
         if self._listed.isdisjoint(groups) == self._allows:
             return Reply(403, "You cannot consume this service")
         if groups and not config.hide_groups_header:
             header = b"X-Authenticated-Groups" if consumer is None else b"X-Consumer-Groups"
             exchange.headers.set(header, header_list(groups))
         return None
-
-
-def roles(claims: dict[str, Any], path: str) -> tuple[str, ...]:
-    """Return the texts at a path into claims: of a list, or of one text separated by spaces; none of anything else."""
-    value = _at(claims, path)
-    if isinstance(value, str):
-        return tuple(value.split())
-    return tuple(one for one in value if isinstance(one, str) and one) if isinstance(value, list) else ()
-
-
-def _at(value: Any, path: str) -> Any:
-    """Follow a path; a name may hold dots itself, as ``https://example.com/roles`` does: the longest one counts."""
-    if not isinstance(value, dict):
-        return None
-    name, rest = path, ""
-    while name:
-        if name in value:
-            return _at(value[name], rest) if rest else value[name]
-        name, _, last = name.rpartition(".")
-        rest = f"{last}.{rest}" if rest else last
-    return None

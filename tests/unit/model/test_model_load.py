@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import json
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from proxyd.errors import ConfigError
 from proxyd.model.load import load
@@ -151,6 +154,19 @@ def test_nothing_at_all_is_a_configuration(load_yaml):
             ],
         ),
         (
+            "consumers: [{username: a, jwt_secrets: [{key: a, secret: short}, {key: b}]}]\n",
+            [
+                (
+                    "kong.yml:2:58: consumers[0].jwt_secrets[0].secret: the secret is short: HS256 wants 32 bytes"
+                    " (RFC 7518 section 3.2)"
+                ),
+                (
+                    "kong.yml:2:66: consumers[0].jwt_secrets[1].algorithm: there is no secret, so no token can be verified;"
+                    " Kong would invent one"
+                ),
+            ],
+        ),
+        (
             "proxyd: {proxy_listen: '0.0.0.0:8443 http2 ssl'}\n",
             ["kong.yml:2:24: proxyd.proxy_listen: http2 is not offered: clients are answered in HTTP/1.1"],
         ),
@@ -159,6 +175,15 @@ def test_nothing_at_all_is_a_configuration(load_yaml):
 def test_what_is_accepted_with_a_warning(load_yaml, text, expected):
     """What does not mean what it seems to is told, and does not stand in the way."""
     assert warnings(load_yaml(text)) == expected
+
+
+def test_a_weak_key_is_told(load_yaml):
+    """An RSA key of a size that has been broken; Kong takes it, so it is taken here."""
+    weak = rsa.generate_private_key(65537, 1024).public_key()
+    text = weak.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    secret = {"key": "a", "algorithm": "RS256", "rsa_public_key": text}
+    loaded = load_yaml(json.dumps({"consumers": [{"username": "a", "jwt_secrets": [secret]}]})[1:-1])
+    assert "the key is weak: it has 1024 bits" in warnings(loaded)[0]
 
 
 def test_plugins_left_out_are_not_in_the_configuration(load_yaml):
