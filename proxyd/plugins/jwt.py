@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import unquote_plus
@@ -20,7 +21,6 @@ from proxyd.identity import header_value, identify
 from proxyd.issuers import Issuer, IssuerConfig
 from proxyd.jose.keys import BadKeyError, Key, from_pem, from_secret
 from proxyd.jose.token import BadTokenError, Token
-from proxyd.store.consumers import digest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -288,6 +288,11 @@ class _RefusedError(ProxydError):
     @classmethod
     def of(cls, claims: dict[str, str]) -> _RefusedError:
         return cls("; ".join(f"{name}: {reason}" for name, reason in claims.items()), claims)
+
+
+def digest(token: bytes) -> bytes:
+    """Return what a token is remembered by: whoever reads the memory could not send one."""
+    return hashlib.sha256(token).digest()
 
 
 _JSON = (b"Content-Type", b"application/json; charset=utf-8")

@@ -101,7 +101,15 @@ def make_snapshot(
     """Compile a configuration; nothing of it runs yet. Raises ConfigError."""
     configuration = loaded.configuration
     consumers = Consumers(configuration, clock.time())
-    kit = Kit(consumers, clock, counters, Targets(), telemetry.redactor, tallies=telemetry.tallies, key_sets=key_sets)
+    kit = Kit(
+        consumers,
+        clock,
+        counters,
+        Targets(),
+        telemetry.redactor,
+        tallies=telemetry.tallies,
+        key_sets=key_sets,
+    )
     return compile_snapshot(
         configuration,
         instantiate(configuration, loaded.plugin_configs, BY_NAME, kit),
