@@ -1,4 +1,4 @@
-"""Profiles the gateway under the load of the scenario ``plain`` and prints where its time goes.
+"""Profiles the gateway under the load of the scenario ``plain`` or ``policies`` and prints where its time goes.
 
     python -m benchmarks.profile --tool cprofile   each Python function's calls and time; itself costs about half
     python -m benchmarks.profile --tool perf       kernel, uvloop and interpreter; Python frames from 3.12 on
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from benchmarks import load, machine
 from benchmarks.heads import COUNT, default_path
 from benchmarks.origin import static_origin
+from benchmarks.peers.policies import HEADERS, PolicyProxyd
 from benchmarks.peers.proxyd import ProxydPeer
 from benchmarks.process import Command, Server, ServerError, free_port
 from benchmarks.scenarios.base import WARM_UP_SECONDS, fetch
@@ -34,7 +35,7 @@ TOP = 45
 def main(argv: list[str] | None = None) -> int:
     """Start gateway and backend, load them while the tool records, and show the result."""
     options = _options(argv)
-    recorders: dict[str, Callable[[Path, float, Path], int]] = {
+    recorders: dict[str, Callable[[Path, argparse.Namespace], int]] = {
         "cprofile": _cprofile,
         "perf": _perf,
         "py-spy": _py_spy,
@@ -45,30 +46,30 @@ def main(argv: list[str] | None = None) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="proxyd-profile-") as directory:
         try:
-            return recorders[options.tool](Path(directory), options.seconds, options.out)
+            return recorders[options.tool](Path(directory), options)
         except (ServerError, load.LoadError) as error:
             print(error, file=sys.stderr)
             return 1
 
 
-def _cprofile(directory: Path, seconds: float, out: Path) -> int:
-    target = out / "profile.pstats"
+def _cprofile(directory: Path, options: argparse.Namespace) -> int:
+    target = options.out / "profile.pstats"
     wrap = ["-m", "cProfile", "-o", str(target)]
-    _under_load(directory, seconds, lambda argv: [argv[0], *wrap, *argv[1:]], None)
+    _under_load(directory, options, lambda argv: [*argv[:2], *wrap, *argv[2:]], None)
     for order in ("tottime", "cumtime"):
         pstats.Stats(str(target)).strip_dirs().sort_stats(order).print_stats(TOP)
     print(f"wrote {target}")
     return 0
 
 
-def _perf(directory: Path, seconds: float, out: Path) -> int:
-    target = out / "perf.data"
+def _perf(directory: Path, options: argparse.Namespace) -> int:
+    target = options.out / "perf.data"
 
     def record(pid: int) -> list[str]:
-        duration = str(round(seconds))
+        duration = str(round(options.seconds))
         return ["perf", "record", "-q", "-g", "-o", str(target), "-p", str(pid), "--", "sleep", duration]
 
-    _under_load(directory, seconds, list, record)
+    _under_load(directory, options, list, record)
     shown = f"perf report -i {target} --stdio --no-children -g none --percent-limit 0.5 --sort".split()
     for order in ("dso", "dso,symbol"):
         print(f"\nby {order}", flush=True)
@@ -76,37 +77,47 @@ def _perf(directory: Path, seconds: float, out: Path) -> int:
     return 0
 
 
-def _py_spy(directory: Path, seconds: float, out: Path) -> int:
-    target = out / "flame.svg"
+def _py_spy(directory: Path, options: argparse.Namespace) -> int:
+    target = options.out / "flame.svg"
 
     def record(pid: int) -> list[str]:
-        return ["py-spy", "record", "--pid", str(pid), "--duration", str(round(seconds)), "-o", str(target)]
+        return [
+            "py-spy",
+            "record",
+            "--pid",
+            str(pid),
+            "--duration",
+            str(round(options.seconds)),
+            "-o",
+            str(target),
+        ]
 
-    _under_load(directory, seconds, list, record)
+    _under_load(directory, options, list, record)
     print(f"wrote {target}")
     return 0
 
 
 def _under_load(
     directory: Path,
-    seconds: float,
+    options: argparse.Namespace,
     wrap: Callable[[list[str]], list[str]],
     record: Callable[[int], list[str]] | None,
 ) -> None:
     """Run the gateway, its command passed through ``wrap``, under load, with the command of ``record`` beside it."""
     proxy_core, load_core = machine.cores()
-    script = load.write_script(directory, "plain", default_path, COUNT)
+    peer, headers = (PolicyProxyd(), HEADERS) if options.scenario == "policies" else (ProxydPeer(), {})
+    script = load.write_script(directory, options.scenario, default_path, COUNT, headers)
     listen = free_port()
     with static_origin(directory, load_core) as origin:
-        plain = ProxydPeer().command(directory, listen=listen, origin=origin.port)
-        command = Command(wrap(plain.argv), plain.env | {"PYTHONPERFSUPPORT": "1"})
+        made = peer.command(directory, listen=listen, origin=origin.port)
+        command = Command(wrap(made.argv), made.env | {"PYTHONPERFSUPPORT": "1"})
         with Server("proxyd", command, port=listen, core=proxy_core, directory=directory) as server:
-            fetch(listen, "/api/v1/orders/1")
+            fetch(listen, "/api/v1/orders/1", headers)
             load.run(script, port=listen, seconds=WARM_UP_SECONDS, core=load_core)
             recorder = subprocess.Popen(record(server.pid)) if record else None
-            result = load.run(script, port=listen, seconds=seconds + 1, core=load_core)
+            result = load.run(script, port=listen, seconds=options.seconds + 1, core=load_core)
             if recorder:
-                recorder.wait(timeout=seconds + 30)
+                recorder.wait(timeout=options.seconds + 30)
             print(f"{result.rate:,.0f} requests/s while recorded, errors {result.errors or 'none'}")
 
 
@@ -115,6 +126,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
         prog="profile", description="Profile the gateway under load; docs/benchmarks.md tells how to read it."
     )
     parser.add_argument("--tool", choices=("cprofile", "perf", "py-spy"), default="cprofile")
+    parser.add_argument("--scenario", choices=("plain", "policies"), default="plain")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long to record (default: 5)")
     parser.add_argument(
         "--out", type=Path, default=Path("artifacts"), metavar="DIR", help="default: artifacts/"

@@ -7,15 +7,19 @@ request, on routes without any authentication too; only ``identify`` writes them
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_from_bytes
+
+from proxyd.http1.headers import Headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from proxyd.exchange import Exchange
-    from proxyd.http1.headers import Headers
     from proxyd.model.entities import Consumer, Stored
+
+_REMEMBERED = 4096  # identities whose lines are kept
 
 # Kong's (kong/constants.lua, HEADERS).
 IDENTITY_HEADERS = frozenset(
@@ -60,18 +64,42 @@ def identify(
     exchange.consumer = consumer
     exchange.credential = credential
     exchange.anonymous = anonymous
-    headers = exchange.headers
+    told, absent = _lines(
+        consumer.id if consumer is not None else None,
+        consumer.custom_id if consumer is not None else None,
+        consumer.username if consumer is not None else None,
+        identifier,
+        anonymous,
+    )
+    lines = exchange.headers.lines
+    for name in absent:
+        lines.pop(name, None)
+    lines.update(told)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _lines(
+    identity: str | None,
+    custom_id: str | None,
+    username: str | None,
+    identifier: str | None,
+    anonymous: bool,  # a part of the key
+) -> tuple[dict[bytes, bytes], tuple[bytes, ...]]:
+    """Write the lines that tell of an identity, by name, and name those that it leaves out."""
+    told = Headers()
+    absent = []
     for name, value in (
-        (b"X-Consumer-ID", consumer and consumer.id),
-        (b"X-Consumer-Custom-ID", consumer and consumer.custom_id),
-        (b"X-Consumer-Username", consumer and consumer.username),
+        (b"X-Consumer-ID", identity),
+        (b"X-Consumer-Custom-ID", custom_id),
+        (b"X-Consumer-Username", username),
         (b"X-Credential-Identifier", identifier),
         (b"X-Anonymous-Consumer", "true" if anonymous else None),
     ):
         if value:
-            headers.set(name, header_value(value))
+            told.set(name, header_value(value))
         else:
-            headers.remove(name.lower())
+            absent.append(name.lower())
+    return told.lines, tuple(absent)
 
 
 def is_known(exchange: Exchange) -> bool:
@@ -81,6 +109,8 @@ def is_known(exchange: Exchange) -> bool:
 
 def header_value(text: str) -> bytes:
     """Return a text as it can stand in a header line: UTF-8, controls replaced by spaces."""
+    if text.isascii() and text.isprintable():
+        return text.encode()
     return "".join(" " if character < " " or character == "\x7f" else character for character in text).encode(
         "utf-8", "replace"
     )

@@ -23,14 +23,14 @@ METHODS: tuple[Method, ...] = ("GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", 
 _NAME = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
 _PLAIN = re.compile(r"[A-Za-z0-9.:/_-]+|\*")
 _CACHED = 1024  # origins whose verdict is remembered
-_OURS = (
+_VARY = b"Vary: Origin\r\n"
+_OF_ANSWERS = frozenset({b"access-control-allow-origin", b"access-control-expose-headers"})
+_OURS = _OF_ANSWERS | {
     b"access-control-allow-credentials",
     b"access-control-allow-headers",
     b"access-control-allow-methods",
-    b"access-control-allow-origin",
-    b"access-control-expose-headers",
     b"access-control-max-age",
-)
+}
 
 
 class Config(plugin.Config):
@@ -95,7 +95,7 @@ class Cors(plugin.Plugin[Config]):
         self._patterns = [re2.compile(origin) for origin in origins if not _PLAIN.fullmatch(origin)]
         self._matches = lru_cache(_CACHED)(self._look_up)
         self._preflight = self._lines_of_preflights(config)
-        self._exposed = ", ".join(config.exposed_headers).encode() if config.exposed_headers else None
+        self._lines = lru_cache(_CACHED)(self._write)
 
     @staticmethod
     def _lines_of_preflights(config: Config) -> list[tuple[bytes, bytes]]:
@@ -133,19 +133,26 @@ class Cors(plugin.Plugin[Config]):
         origin = exchange.headers.get(b"origin")
         if origin is None and not self.config.allow_origin_absent:
             return
+        lines = headers.lines
         mine = exchange.request.method == "OPTIONS" and not self.config.preflight_continue
-        for name in _OURS if not mine else _OURS[3:5]:
-            headers.remove(name)
+        ours = _OURS if not mine else _OF_ANSWERS
+        if not ours.isdisjoint(lines):
+            for name in ours:
+                lines.pop(name, None)
         allowed = self._allowed(origin)
         if allowed != b"*":
             _vary(headers)
-        if allowed is None:
-            return
-        headers.set(b"Access-Control-Allow-Origin", allowed)
+        if allowed is not None:
+            lines.update(self._lines(allowed))
+
+    def _write(self, allowed: bytes) -> dict[bytes, bytes]:
+        """Write the lines that let an origin read answers."""
+        headers = Headers.of([(b"Access-Control-Allow-Origin", allowed)])
         if self.config.credentials and allowed != b"*":
             headers.set(b"Access-Control-Allow-Credentials", b"true")
-        if self._exposed is not None:
-            headers.set(b"Access-Control-Expose-Headers", self._exposed)
+        if self.config.exposed_headers:
+            headers.set(b"Access-Control-Expose-Headers", ", ".join(self.config.exposed_headers).encode())
+        return headers.lines
 
     def _allowed(self, origin: bytes | None) -> bytes | None:
         """Return what Access-Control-Allow-Origin says to an origin, or None for nothing."""
@@ -171,6 +178,9 @@ class Cors(plugin.Plugin[Config]):
 
 
 def _vary(headers: Headers) -> None:
+    if b"vary" not in headers:
+        headers.lines[b"vary"] = _VARY
+        return
     named = headers.tokens(b"vary")
     if b"origin" not in named and b"*" not in named:
         headers.add(b"Vary", b"Origin")
