@@ -40,7 +40,10 @@ def test_defaults():
     }
 
 
-@pytest.mark.parametrize("config", [{"key_names": []}, {"anonymous": ""}, {"keys": ["a"]}])
+@pytest.mark.parametrize(
+    "config",
+    [{"key_names": []}, {"anonymous": ""}, {"keys": ["a"]}, {"key_names": [""]}, {"key_names": ["a b"]}],
+)
 def test_what_is_refused(config):
     """An instance without names, or with settings that there are not."""
     with pytest.raises(ValidationError):
@@ -73,7 +76,10 @@ def test_no_key_is_kept_in_clear():
         ((), "/a", {}, (401, "No API key found in request", "Key")),
         ((), "/a", {"realm": 'a"b'}, (401, "No API key found in request", 'Key realm="a\\"b"')),
         (((b"apikey", b"three"),), "/a", {}, (401, "Unauthorized", "Key")),
-        (((b"apikey", b""),), "/a", {}, (401, "Unauthorized", "Key")),
+        (((b"apikey", b""),), "/a?apikey=one", {}, (401, "No API key found in request", "Key")),
+        ((), "/a?apikey", {}, (401, "No API key found in request", "Key")),
+        ((), "/a?apikey&apikey=one", {}, (401, "Duplicate API key found", "Key")),
+        ((), "/a?apikey=&k=one", {"key_names": ["apikey", "k"]}, (401, "No API key found in request", "Key")),
         (((b"apikey", b"one"), (b"apikey", b"two")), "/a", {}, (401, "Duplicate API key found", "Key")),
         ((), "/a?apikey=one&apikey=one", {}, (401, "Duplicate API key found", "Key")),
         (((b"apikey", b"one"),), "/a", {"key_in_header": False}, (401, "No API key found in request", "Key")),
@@ -96,22 +102,97 @@ def test_a_hidden_key_is_taken_out_where_it_was():
     assert (only.request.query, "apikey" in sent(only)) == ("", False)
 
 
+def test_names_are_tried_one_after_the_other():
+    """Each in the headers and the query before the next; a header is found with - for _ too, as in Kong."""
+    config = {"key_names": ["a", "my_key"]}
+    assert plugin(**config).access(exchange((b"my_key", b"one"), target="/a?a=two")) is None
+    assert plugin(**config).access(exchange((b"my-key", b"one"))) is None
+    assert plugin(**config).access(exchange((b"my-key", b"one"), target="/a?a")) is None
+    reply = plugin(**config).access(exchange((b"my_key", b"one"), (b"my-key", b"two")))
+    assert reply.message == "Duplicate API key found"
+
+
+def test_no_copy_of_a_key_goes_on():
+    """Under none of the names, in no place, whether it has let the request in or not."""
+    config = {"key_names": ["a", "my_key"], "hide_credentials": True, "anonymous": "nobody"}
+    for key in (b"one", b"wrong"):
+        one = exchange(
+            (b"A", key), (b"my_key", b"two"), (b"my-key", b"x"), target="/a?x=1&a=one&a=two&my_%6Bey=z"
+        )
+        assert plugin(**config).access(one) is None
+        assert (one.request.query, {"a", "my_key", "my-key"} & sent(one).keys()) == ("?x=1", set())
+
+
+PART = b'--b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
+MULTI = (b"Content-Type", b"multipart/form-data; boundary=b")
+
+
 @pytest.mark.parametrize(
     ("field", "body", "left"),
-    [(FORM, b"a=1&apikey=one", b"a=1"), (JSON, b'{"apikey":"one","a":[1]}', b'{"a":[1]}')],
+    [
+        (FORM, b"a=1&apikey=one&%6B=two", b"a=1"),
+        (
+            JSON,
+            b'{ "apikey": "one", "a": [1.10, 12345678901234567890], "k": 7}',
+            b'{ "a": [1.10, 12345678901234567890]}',
+        ),
+        (
+            MULTI,
+            PART % (b"apikey", b"one") + PART % (b"a", b"\x00") + b"--b--",
+            PART % (b"a", b"\x00") + b"--b--",
+        ),
+    ],
 )
 async def test_a_key_in_a_body(field, body, left):
-    """Is found where asked for, and taken out."""
+    """Is found where asked for, and cut out, under whatever name; nothing else of the body changes."""
     one = exchange(field, method="POST", body=body)
-    assert await plugin(key_in_body=True, hide_credentials=True).access(one) is None
+    config = {"key_in_body": True, "key_names": ["apikey", "k"]}
+    assert await plugin(**config).access(one) is None
+    assert (one.consumer.username, one.buffered) == ("ann", body)
+    one = exchange(field, method="POST", body=body)
+    assert await plugin(**config, hide_credentials=True).access(one) is None
     assert (one.consumer.username, one.buffered) == ("ann", left)
+    known = exchange(field, (b"apikey", b"two"), method="POST", body=body)
+    assert await plugin(**config, hide_credentials=True).access(known) is None
+    assert (known.buffered, "apikey" in sent(known)) == (left, False)
 
 
-@pytest.mark.parametrize("body", [b"", b"[1]", b"{", b'{"apikey":{"a":1}}'])
-async def test_a_body_without_a_key(body):
+def test_a_body_is_not_waited_for_in_vain():
+    """Where the first name is in the headers, or the body is of another kind."""
+    made = plugin(key_in_body=True)
+    assert made.access(exchange((b"apikey", b"one"), FORM, method="POST", body=b"apikey=two")) is None
+    assert (
+        made.access(exchange((b"content-type", b"text/plain"), method="POST", body=b"apikey=one")).status
+        == 401
+    )
+
+
+async def test_a_name_is_looked_for_in_the_body_before_the_next():
+    """As in Kong, whatever the next one would find in the headers."""
+    one = exchange((b"k", b"two"), FORM, method="POST", body=b"apikey=wrong")
+    reply = await plugin(key_in_body=True, key_names=["apikey", "k"]).access(one)
+    assert reply.message == "Unauthorized"
+    one = exchange((b"k", b"two"), FORM, method="POST", body=b"x=1")
+    assert await plugin(key_in_body=True, key_names=["apikey", "k"]).access(one) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "No API key found in request"),
+        (b"[1]", "No API key found in request"),
+        (b"{", "No API key found in request"),
+        (b'{"apikey":1}', "No API key found in request"),
+        (b'{"apikey":""}', "No API key found in request"),
+        (b'{"apikey":{"a":1}}', "Duplicate API key found"),
+        (b'{"apikey":"wrong","apikey":"one"}', "Duplicate API key found"),
+        (b'{"apikey":"wrong"}', "Unauthorized"),
+    ],
+)
+async def test_a_body_without_a_key(body, message):
     """Whatever it is, it lets nobody in."""
     reply = await plugin(key_in_body=True).access(exchange(JSON, method="POST", body=body))
-    assert reply.status == 401
+    assert (reply.status, reply.message) == (401, message)
 
 
 def test_preflights():
