@@ -14,7 +14,7 @@ from proxyd.clock import Clock
 from proxyd.keysets import KeySets
 from proxyd.model.base import Entity
 from proxyd.store.consumers import Consumers
-from proxyd.store.counters import Counters, LocalCounters
+from proxyd.store.counting import Counting
 from proxyd.telemetry.redact import Redactor
 from proxyd.telemetry.tally import Tallies
 
@@ -58,7 +58,7 @@ class Kit:
 
     consumers: Consumers = field(default_factory=Consumers)
     clock: Clock = field(default_factory=Clock)
-    counters: Counters = field(default_factory=LocalCounters)
+    counting: Counting = field(default_factory=Counting)
     upstream_target: Callable[[Exchange], str] = _own_target
     """Path and query of an exchange as the upstream will receive them, should nothing change them any more."""
     redactor: Redactor = field(default_factory=Redactor)

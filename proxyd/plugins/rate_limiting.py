@@ -10,10 +10,14 @@ from pydantic import Field, model_validator
 from proxyd import plugin
 from proxyd.exchange import Reply
 from proxyd.http1.headers import Headers
+from proxyd.limits import whom
+from proxyd.limits.fields import Fields, Style
+from proxyd.store.counters import CountersAway
 from proxyd.store.windows import PERIODS, Windows
 
 if TYPE_CHECKING:
     from proxyd.exchange import Exchange
+    from proxyd.limits.whom import Whom
     from proxyd.store.counters import Taken, Window
 
 Limit = Field(None, gt=0)
@@ -45,9 +49,11 @@ class Config(plugin.Config):
     window_type: Literal["fixed", "sliding"] = "fixed"
     """Whether windows begin with the calendar's, as in Kong, or the last one counts in part; not Kong's."""
     fault_tolerant: bool = True
-    """Accepted for Kong's sake: memory does not fail."""
+    """Whether this process counts alone, with a warning, while counters are away; otherwise requests fail."""
     hide_client_headers: bool = False
     """Whether the client is not told its limits."""
+    header_style: Style = "kong"
+    """Which fields tell them: Kong's, ``RateLimit`` and ``RateLimit-Policy`` of the IETF's draft, or both; not Kong's."""
     error_code: int = Field(429, ge=400, le=599)
     """Status of a refusal."""
     error_message: str = Field("API rate limit exceeded", min_length=1)
@@ -79,80 +85,65 @@ class RateLimiting(plugin.Plugin[Config]):
 
     name = "rate-limiting"
     priority = 910
-    answers = (("error_code", "a limit is used up; Retry-After says for how many seconds"),)
+    answers = (
+        ("error_code", "a limit is used up; Retry-After says for how many seconds"),
+        (500, "counters are away, unless fault_tolerant"),
+    )
 
     def prepare(self) -> None:
-        """Write the names of the limits and what the counters know them by."""
+        """Write what the counters know the limits by, and decide whom they count."""
         config = self.config
         limits = config.limits()
         self._windows = Windows(limits, sliding=config.window_type == "sliding")
-        self._names = [
-            (
-                b"X-RateLimit-Limit-%b" % name.title().encode(),
-                b"X-RateLimit-Remaining-%b" % name.title().encode(),
-            )
-            for name in limits
-        ]
+        self._fields = Fields(tuple(limits), config.header_style) if not config.hide_client_headers else None
         self._prefix = f"rl:{self.scope.route or ''}:{self.scope.service or ''}:{config.limit_by}:".encode()
-        self._header = (config.header_name or "").lower().encode()
+        self._whom = self._counted_by(config)
+        self._time = self.kit.clock.time
+        counting = self.kit.counting
+        self._take = counting.take if config.fault_tolerant else counting.here.take
+
+    @staticmethod
+    def _counted_by(config: Config) -> Whom:
+        if config.header_name is not None and config.limit_by == "header":
+            return whom.by_header(config.header_name)
+        if config.path is not None and config.limit_by == "path":
+            return whom.by_path(config.path)
+        return {
+            "consumer": whom.by_consumer,
+            "credential": whom.by_credential,
+            "service": whom.by_service,
+        }.get(config.limit_by, whom.by_address)
 
     def access(self, exchange: Exchange) -> Reply | None:
         """Count the request, or refuse it."""
-        now = self.kit.clock.time()
+        now = self._time()
         windows = self._windows.at(now)
-        taken = self.kit.counters.take(self._prefix + self._identity(exchange), windows)
-        if not self.config.hide_client_headers:
-            exchange.keep(self.name, self._fields(windows, taken, now))
-        if taken.admitted:
+        try:
+            taken = self._take(self._prefix + self._whom(exchange), windows, now)
+        except CountersAway:
+            return Reply(500)
+        return self._decide(exchange, windows, taken, now)
+
+    def _decide(
+        self, exchange: Exchange, windows: tuple[Window, ...], taken: Taken, now: float
+    ) -> Reply | None:
+        if self._fields is not None:
+            exchange.keep(self.name, self._fields.lines(windows, taken, now))
+        if taken[0]:
             return None
-        full = [window for window, used in zip(windows, taken.used, strict=True) if used >= window.limit]
-        again = max(_left(window, now) for window in full)
-        headers = (
-            Headers() if self.config.hide_client_headers else Headers.of([(b"Retry-After", b"%d" % again)])
-        )
+        headers = None
+        if self._fields is not None:
+            again = max(
+                window.retry_after(count, before, now)
+                for window, (count, before) in zip(windows, taken[1], strict=True)
+                if window.used(count, before, now) >= window.limit
+            )
+            headers = Headers.of([(b"Retry-After", b"%d" % again)])
         return Reply(self.config.error_code, self.config.error_message, headers=headers)
 
     def header_filter(self, exchange: Exchange, status: int, headers: Headers) -> None:
         """Tell the client its limits."""
         del status
-        if exchange.context is not None:
-            for name, value in exchange.context.get(self.name, ()):
-                headers.set(name, value)
-
-    def _identity(self, exchange: Exchange) -> bytes:
-        by = self.config.limit_by
-        found: str | bytes | None = None
-        if by == "consumer":
-            who = exchange.consumer or exchange.credential
-            found = who.id if who is not None else None
-        elif by == "credential":
-            found = exchange.credential.id if exchange.credential is not None else None
-        elif by == "service":
-            found = exchange.service.id if exchange.service is not None else None
-        elif by == "header":
-            found = exchange.headers.get(self._header)
-        elif by == "path" and exchange.request.path == self.config.path:
-            found = exchange.request.path
-        if not found:
-            return b"ip:" + exchange.client_ip.encode()
-        return b"id:" + (found if isinstance(found, bytes) else found.encode())
-
-    def _fields(self, windows: tuple[Window, ...], taken: Taken, now: float) -> list[tuple[bytes, bytes]]:
-        fields: list[tuple[bytes, bytes]] = []
-        tightest: tuple[int, int, Window] | None = None
-        for (limit, remaining), window, used in zip(self._names, windows, taken.used, strict=True):
-            left = max(0, window.limit - used - taken.admitted)
-            fields += (limit, b"%d" % window.limit), (remaining, b"%d" % left)
-            # Of windows with as much left, the longer one holds the client back for longer.
-            if tightest is None or left <= tightest[0]:
-                tightest = left, window.limit, window
-        if tightest is not None:
-            left, most, window = tightest
-            fields += (b"RateLimit-Limit", b"%d" % most), (b"RateLimit-Remaining", b"%d" % left)
-            fields.append((b"RateLimit-Reset", b"%d" % _left(window, now)))
-        return fields
-
-
-def _left(window: Window, now: float) -> int:
-    """Return the seconds until a window is over, 1 at least."""
-    return max(1, -int(now - window.end))
+        if self._fields is not None and exchange.context is not None:
+            for lines in exchange.context.get(self.name, ()):
+                headers.lines.update(lines)

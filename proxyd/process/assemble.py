@@ -19,8 +19,9 @@ from proxyd.plugin import Kit
 from proxyd.plugins import BY_NAME
 from proxyd.process.tls import load_material
 from proxyd.store.consumers import Consumers
-from proxyd.store.counters import LocalCounters
+from proxyd.store.counting import Counting
 from proxyd.store.shared import SharedCounters
+from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.record import Telemetry
 from proxyd.upstream.connector import dial
 from proxyd.upstream.dnsclient import DnsClient
@@ -33,8 +34,9 @@ from proxyd.upstream.tls import SYSTEM
 if TYPE_CHECKING:
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
-    from proxyd.store.counters import Counters
     from proxyd.upstream.connector import Endpoint
+
+log = get_logger("worker")
 
 
 def head_limits(settings: Settings) -> HeadLimits:
@@ -95,7 +97,7 @@ def make_snapshot(
     clock: Clock,
     telemetry: Telemetry,
     generation: int,
-    counters: Counters,
+    counting: Counting,
     key_sets: KeySets,
 ) -> Snapshot:
     """Compile a configuration; nothing of it runs yet. Raises ConfigError."""
@@ -104,7 +106,7 @@ def make_snapshot(
     kit = Kit(
         consumers,
         clock,
-        counters,
+        counting,
         Targets(),
         telemetry.redactor,
         tallies=telemetry.tallies,
@@ -120,12 +122,12 @@ def make_snapshot(
     )
 
 
-def make_counters(settings: Settings) -> Counters:
-    """Return the counters of this process or, with a file, of the machine; raises ConfigError."""
+def make_counting(settings: Settings) -> Counting:
+    """Return where this process counts, with or without a file that others share; raises ConfigError."""
     if not settings.shared_memory:
-        return LocalCounters()
+        return Counting()
     try:
-        return SharedCounters(Path(settings.shared_memory))
+        return Counting(SharedCounters(Path(settings.shared_memory), stuck=_tell_stuck))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         problem = Problem(Place("shared_memory"), "", f"{settings.shared_memory}: {reason}")
@@ -146,6 +148,13 @@ def make_key_sets(settings: Settings, clock: Clock) -> KeySets:
     return KeySets(clock, tls=tls)
 
 
+def _tell_stuck(stuck: bool) -> None:
+    if stuck:
+        log.warning("counters are held by a process that does not go on", setting="shared_memory")
+    else:
+        log.notice("counters are free again", setting="shared_memory")
+
+
 async def rehearse(loaded: Loaded) -> tuple[Problem, ...]:
     """Make what a start would make, and start none of it; returns warnings.
 
@@ -163,7 +172,7 @@ async def rehearse(loaded: Loaded) -> tuple[Problem, ...]:
         resolver = make_resolver(settings, clock)
         key_sets = make_key_sets(settings, clock)
         telemetry = Telemetry(clock)
-        make_snapshot(loaded, settings, registry, resolver, clock, telemetry, 1, LocalCounters(), key_sets)
+        make_snapshot(loaded, settings, registry, resolver, clock, telemetry, 1, Counting(), key_sets)
     except ConfigError as error:
         problems += error.problems
     if problems:

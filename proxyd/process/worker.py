@@ -28,7 +28,14 @@ from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.lag import LoopLag
 from proxyd.telemetry.record import Telemetry
 from proxyd.telemetry.redact import Redactor
-from proxyd.telemetry.source import ConfigState, ConnectionCounts, KeySetState, TargetState, TlsState
+from proxyd.telemetry.source import (
+    ConfigState,
+    ConnectionCounts,
+    KeySetState,
+    LimitCounts,
+    TargetState,
+    TlsState,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -86,8 +93,8 @@ class Worker:
         trusted = TrustedIPs(settings.trusted_ips)
         self.clients = Connections(self._wheel, settings.worker_connections, trusted)
         self._retired = Retired(self.clients, settings.shutdown_timeout)
-        self._counters = assemble.make_counters(settings)
-        begun.callback(self._counters.close)
+        self._counting = assemble.make_counting(settings)
+        begun.callback(self._counting.close)
         self._key_sets = assemble.make_key_sets(settings, clock)
         self._snapshot = await self._compile(self._loaded)
         begun.push_async_callback(self._stop_snapshot)
@@ -141,7 +148,7 @@ class Worker:
             self._clock,
             self.telemetry,
             self.config.generation + 1,
-            self._counters,
+            self._counting,
             self._key_sets,
         )
         for warning in snapshot.balancers.warnings:
@@ -283,6 +290,10 @@ class Worker:
     def key_sets(self) -> Iterable[KeySetState]:
         """List the addresses that token issuers' keys are fetched from."""
         return self._key_sets.states()
+
+    def limits(self) -> LimitCounts:
+        """Tell how counting goes."""
+        return LimitCounts(self._counting.strangers, dict(self._counting.fallbacks))
 
     def not_ready(self) -> str:
         """Say why no traffic should come here now, or nothing where it may."""

@@ -1,111 +1,184 @@
 """Counters of windows of time: checked and counted up in one step, so that a limit is a limit.
 
 A window is told by its start in epoch seconds. Of each, the count of the one before is kept too, for limits that slide.
-``LocalCounters`` is of one process, ``shared.SharedCounters`` of all processes of a machine that name the same file.
+``LocalCounters`` is of one process, ``shared.SharedCounters`` of all processes of a machine that name the same file,
+``redis.RedisCounters`` of several machines. Two rules hold in all of them:
+
+- A counter never goes back to an earlier window. Who comes with one (it read the clock before a boundary and counts
+  behind somebody who read it after, or the clock was set back) is counted in the window that the counter is in.
+- A counter in use is never taken away to make room for another. Callers for whom there is no room are strangers: many
+  of them share one counter, which holds them to the limit together. So one who chooses their own keys can crowd
+  others out for the rest of a window, but nobody passes more often than the limit allows.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from proxyd.errors import ProxydError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MAX_COUNTERS = 1_000_000  # in one process: about 200 MB
-SWEEP = 1000  # counters looked at for each one that is new, once there are too many
+MAX_COUNTERS = 250_000  # of each period, and as many of the window before: about 30 MB each
+STRANGERS = 64  # counters that callers share for whom there is no room
+
+
+class CountersAway(ProxydError):  # noqa: N818  # what it is, not that it is one
+    """Nothing could be counted in the time that there is; whoever counts decides what that means."""
 
 
 class Window(NamedTuple):
     """A limit over a window; times in epoch seconds.
 
-    ``weight`` is the share of the previous window's count that counts as well: 0.0 for a fixed window.
+    ``period`` is its place in ``windows.PERIODS``. Of one that slides, a share of the previous window's count counts
+    as well: as much of it as lies within one window's length from now, if its requests came evenly.
     """
 
-    name: bytes
+    period: int
     limit: int
     start: int
     end: int
     previous: int
-    weight: float = 0.0
+    sliding: bool = False
+
+    def used(self, count: int, before: int, now: float) -> int:
+        """Return what is used of the limit, of the counts in this window and in the one before."""
+        if not self.sliding or not before:
+            return count
+        left = (self.end - now) / (self.end - self.start)
+        return count + int(before * min(1.0, max(0.0, left)))
+
+    def retry_after(self, count: int, before: int, now: float) -> int:
+        """Return in how many whole seconds a request passes, if there is none until then; of a full window."""
+        length, end = self.end - self.start, self.end
+        if not self.sliding:
+            return seconds_until(end, now)
+        if count >= self.limit:  # not in this window: in the next, once enough of this one has slid out
+            end, count, before = end + length, 0, count
+        # The smallest t with int(before * (end - t) / length) < limit - count.
+        wait = int(end - length * (self.limit - count) / before - now) + 1 if before else 1
+        return max(1, wait)
+
+    def reset_after(self, count: int, now: float) -> int:
+        """Return in how many seconds nothing that has been used counts any more."""
+        return seconds_until(2 * self.end - self.start if self.sliding and count else self.end, now)
 
 
-class Taken(NamedTuple):
-    """What came of a request: whether there was room in every window, and what each had used before it."""
+def seconds_until(moment: int, now: float) -> int:
+    """Return the whole seconds after which a moment has come, 1 at least."""
+    return max(1, -int((now - moment) // 1))
 
-    admitted: bool
-    used: tuple[int, ...]
+
+Counts = tuple[tuple[int, int], ...]
+"""Of each window, what was counted in it before this request, and in the one before it."""
+
+Taken = tuple[bool, Counts]
+"""Whether there was room in every window, so that the request was counted in all of them, and the counts."""
 
 
 class Counters(Protocol):
     """Where counts are kept."""
 
-    def take(self, key: bytes, windows: Sequence[Window]) -> Taken:
-        """Count one request of ``key`` in all windows, or in none where one of them is full."""
+    crowded: int
+    """How many requests were counted as strangers'."""
+
+    def take(self, key: bytes, windows: Sequence[Window], now: float) -> Taken:
+        """Count one request of ``key`` in all windows, or in none where one of them is full; raises CountersAway."""
+
+    def add(self, key: bytes, window: Window, amount: int, now: float) -> None:
+        """Count ``amount`` more, whatever the limit; raises CountersAway."""
 
     def close(self) -> None:
         """Let go of what was opened."""
 
 
-class Slot(NamedTuple):
-    """One counter: the start of its window, its count, the count of the window before, and when it may go."""
+class _Table:
+    """The counters of one period: in the window that runs, and in the one before."""
 
-    start: int
-    used: int
-    before: int
-    end: int
+    __slots__ = ("before", "counts", "start", "strangers", "strangers_before")
 
+    def __init__(self) -> None:
+        self.start = -1
+        self.counts: dict[bytes, int] = {}
+        self.before: dict[bytes, int] = {}
+        self.strangers: dict[int, int] = {}
+        self.strangers_before: dict[int, int] = {}
 
-EMPTY = Slot(-1, 0, 0, 0)
-
-
-def moved(slot: Slot, window: Window) -> Slot:
-    """Return the slot as it is in a window: emptied where time has gone on."""
-    if slot.start == window.start:
-        return slot
-    before = slot.used if slot.start == window.previous else 0
-    return Slot(window.start, 0, before, 2 * window.end - window.start)
-
-
-def decide(slots: Sequence[Slot], windows: Sequence[Window]) -> Taken:
-    """Decide over slots that have been moved into their windows."""
-    used = tuple(
-        slot.used + int(slot.before * window.weight) for slot, window in zip(slots, windows, strict=True)
-    )
-    return Taken(all(count < window.limit for count, window in zip(used, windows, strict=True)), used)
+    def move(self, window: Window) -> None:
+        """Go on to a later window."""
+        follows = self.start == window.previous
+        self.before = self.counts if follows else {}
+        self.strangers_before = self.strangers if follows else {}
+        self.counts, self.strangers = {}, {}
+        self.start = window.start
 
 
 class LocalCounters:
     """Counts in the memory of this process."""
 
     def __init__(self, capacity: int = MAX_COUNTERS) -> None:
+        self.crowded = 0
         self._capacity = capacity
-        self._slots: dict[bytes, Slot] = {}
+        self._tables: dict[int, _Table] = {}
 
     def __repr__(self) -> str:
-        return f"<LocalCounters {len(self._slots)}>"
+        return f"<LocalCounters {sum(len(table.counts) for table in self._tables.values())}>"
 
-    def take(self, key: bytes, windows: Sequence[Window]) -> Taken:
+    def take(self, key: bytes, windows: Sequence[Window], now: float) -> Taken:
         """Count; nothing else runs in between, as nothing here waits."""
-        names = [key + window.name for window in windows]
-        slots = [
-            moved(self._slots.get(name, EMPTY), window) for name, window in zip(names, windows, strict=True)
-        ]
-        taken = decide(slots, windows)
-        if taken.admitted:
-            for name, slot in zip(names, slots, strict=True):
-                self._slots[name] = slot._replace(used=slot.used + 1)
-            if len(self._slots) > self._capacity:
-                self._sweep(max(window.start for window in windows))
-        return taken
+        if len(windows) == 1 and not windows[0].sliding:  # the common case, without lists
+            window = windows[0]
+            table = self._table(window)
+            count = table.counts.get(key)
+            if count is not None or len(table.counts) < self._capacity:
+                if count is None:
+                    count = 0
+                if count >= window.limit:
+                    return False, ((count, 0),)
+                table.counts[key] = count + 1
+                return True, ((count, 0),)
+        counts = tuple([self._counts(key, window) for window in windows])
+        for window, (count, before) in zip(windows, counts, strict=True):
+            if window.used(count, before, now) >= window.limit:
+                return False, counts
+        for window in windows:
+            self.add(key, window, 1, now)
+        return True, counts
+
+    def add(self, key: bytes, window: Window, amount: int, now: float) -> None:
+        """Count more."""
+        del now
+        table = self._table(window)
+        if self._is_stranger(table, key):
+            self.crowded += 1
+            cell = hash(key) % STRANGERS
+            table.strangers[cell] = table.strangers.get(cell, 0) + amount
+        else:
+            table.counts[key] = table.counts.get(key, 0) + amount
 
     def close(self) -> None:
         """Forget."""
-        self._slots.clear()
+        self._tables.clear()
 
-    def _sweep(self, now: int) -> None:
-        """Take out counters whose windows are over; where none is, the one counted up longest ago."""
-        names = iter(self._slots)
-        oldest = [next(names) for _ in range(min(SWEEP, len(self._slots)))]
-        over = [name for name in oldest if self._slots[name].end <= now]
-        for name in over or oldest[:1]:
-            del self._slots[name]
+    def _table(self, window: Window) -> _Table:
+        table = self._tables.get(window.period)
+        if table is None:
+            table = self._tables[window.period] = _Table()
+        if table.start < window.start:
+            table.move(window)
+        return table
+
+    def _is_stranger(self, table: _Table, key: bytes) -> bool:
+        return len(table.counts) >= self._capacity and key not in table.counts
+
+    def _counts(self, key: bytes, window: Window) -> tuple[int, int]:
+        table = self._table(window)
+        cell = hash(key) % STRANGERS
+        stranger = self._is_stranger(table, key)
+        count = table.strangers.get(cell, 0) if stranger else table.counts.get(key, 0)
+        if not window.sliding:
+            return count, 0
+        before = table.before.get(key)
+        # Who is not there was a stranger then, if there were any.
+        return count, table.strangers_before.get(cell, 0) if before is None else before

@@ -1,103 +1,236 @@
 """Counters in a file that several processes map into their memory.
 
-The file is a table of slots, found by hash and a short walk. Whoever looks holds the kernel's lock on it, which ends
-with its holder, however that dies. A step writes a few slots of 64 bytes; the file belongs in memory (``/dev/shm``).
+The file is a table of blocks. A caller's counters lie in the block that a digest of their key names, and whoever looks
+holds that block's lock: a lock of the kernel on one byte of the file, which ends with its holder, however that dies.
+The file belongs in memory (``/dev/shm``).
+
+The locks are of the open file (``F_OFD_SETLK``) and not of the process: two gateways in one process that have each
+opened the file exclude one another too, and closing one file does not let go of the other's lock. One ``SharedCounters``
+is for one thread, and is opened after a fork.
+
+A lock is held for some microseconds, unless its holder is stopped (SIGSTOP, a frozen container). Nobody waits for that
+longer than ``WAIT``, and behind the first who did so nobody waits for that block at all, until its lock is free again:
+``take`` raises CountersAway. Other blocks are not concerned.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import mmap
 import os
+import select
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from proxyd.store.counters import EMPTY, Slot, Taken, Window, decide, moved
+from proxyd.clock import Clock
+from proxyd.store.counters import CountersAway, Taken, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-_HEADER = struct.Struct("<16sQ40x")  # magic, number of slots
-_SLOT = struct.Struct("<16sQQQQ16x")  # digest of the key; start, count, count before, end
-_MAGIC = b"proxyd counters1"
-SLOTS = 65_536  # 4 MB
-WALK = 32  # slots that a key may lie behind the one that its hash names
+_HEADER = struct.Struct("<16sQ40x")  # magic, number of blocks
+_MAGIC = b"proxyd counters2"
+_RECORD = struct.Struct("<qQQq")  # start of the window, count, count before, when the record may go
+_FLOCK = struct.Struct("hhqqi4x")  # struct flock, where off_t has 64 bits: type, whence, start, length, pid
+_DIGEST = 16  # bytes of a name: those of a digest, and the period
+_PERIODS = tuple(bytes([period]) for period in range(6))
+
+# A block: the names of its counters, and then their records in the same order. The last records have no names: they
+# are the strangers', one of each period.
+COUNTERS = 58
+_STRANGERS = 6
+_RECORDS = COUNTERS * _DIGEST  # where in a block they begin
+_BLOCK = _RECORDS + (COUNTERS + _STRANGERS) * _RECORD.size
+_ENDS = struct.Struct("<" + "24xq" * COUNTERS)
+BLOCKS = 4096  # 237,568 counters; 12 MB, as they are used
+
+WAIT = 0.1  # seconds: the longest that a request waits for a lock
+PAUSE = 0.0005  # seconds between two tries
+# How long a record outlives its window, in seconds: whoever comes late with an earlier window finds it used up, be it
+# from a clock read before the boundary or from one that was set back a little.
+LINGER_SHORT, LINGER = 5, 60
+_REMEMBERED = 16_384  # keys whose place is remembered
+
+
+class Slot(NamedTuple):
+    """One record."""
+
+    start: int
+    counted: int
+    before: int
+    end: int
 
 
 class SharedCounters:
-    """Counts in a file; raises OSError where it cannot be used, ValueError where it is something else."""
+    """Counts in a file; raises OSError where it cannot be used, ValueError where it is something else.
 
-    def __init__(self, path: Path, slots: int = SLOTS) -> None:
+    ``stuck`` is called with true when a lock was waited for in vain, and with false when that is over.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        blocks: int = BLOCKS,
+        *,
+        now: Callable[[], float] = Clock.now,
+        stuck: Callable[[bool], None] = lambda _stuck: None,
+    ) -> None:
+        self.crowded = 0
+        self._now = now
+        self._tell_stuck = stuck
+        self._stuck: set[int] = set()
+        self._places: dict[bytes, tuple[bytes, int, bytes, bytes]] = {}
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
             try:
-                self._slots = self._open(slots)
+                self._blocks = self._open(blocks)
             finally:
-                fcntl.lockf(self._file, fcntl.LOCK_UN)
-            self._map = mmap.mmap(self._file, _HEADER.size + self._slots * _SLOT.size)
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+            self._map = mmap.mmap(self._file, _HEADER.size + self._blocks * _BLOCK)
         except BaseException:
             os.close(self._file)
             raise
 
     def __repr__(self) -> str:
-        return f"<SharedCounters slots={self._slots}>"
+        return f"<SharedCounters blocks={self._blocks} stuck={len(self._stuck)}>"
 
-    def _open(self, slots: int) -> int:
+    def _open(self, blocks: int) -> int:
         size = os.fstat(self._file).st_size
         if not size:
-            os.ftruncate(self._file, _HEADER.size + slots * _SLOT.size)
-            os.pwrite(self._file, _HEADER.pack(_MAGIC, slots), 0)
-            return slots
+            os.ftruncate(self._file, _HEADER.size + blocks * _BLOCK)
+            os.pwrite(self._file, _HEADER.pack(_MAGIC, blocks), 0)
+            return blocks
         header = os.pread(self._file, _HEADER.size, 0)
         magic, there = _HEADER.unpack(header) if len(header) == _HEADER.size else (b"", 0)
-        if magic != _MAGIC or size != _HEADER.size + there * _SLOT.size:
-            raise ValueError("is not a file of counters")
+        if magic != _MAGIC or size != _HEADER.size + there * _BLOCK:
+            raise ValueError("is not a file of counters, or one of another version")
         return int(there)
 
-    def take(self, key: bytes, windows: Sequence[Window]) -> Taken:
+    # --- counting --------------------------------------------------------------------------------------------
+
+    def take(self, key: bytes, windows: Sequence[Window], now: float) -> Taken:
         """Count, while no other process does."""
-        digests = [hashlib.blake2b(key + window.name, digest_size=16).digest() for window in windows]
-        fcntl.lockf(self._file, fcntl.LOCK_EX)
+        digest, block, lock, unlock = self._places.get(key) or self._place(key)
+        self._lock(block, lock)
         try:
-            places: list[int] = []
-            for digest, window in zip(digests, windows, strict=True):
-                places.append(self._find(digest, window.start, places))
-            slots = [
-                moved(self._read(place, digest), window)
-                for place, digest, window in zip(places, digests, windows, strict=True)
-            ]
-            taken = decide(slots, windows)
-            if taken.admitted:
-                for place, digest, slot in zip(places, digests, slots, strict=True):
-                    _SLOT.pack_into(
-                        self._map, place, digest, slot.start, slot.used + 1, slot.before, slot.end
-                    )
-            return taken
+            if len(windows) == 1:
+                return self._take_one(digest, block, windows[0], now)
+            found = [self._find(digest, block, window) for window in windows]
+            counts = tuple([(slot.counted, slot.before) for _, slot in found])
+            for window, (count, before) in zip(windows, counts, strict=True):
+                if window.used(count, before, now) >= window.limit:
+                    return False, counts
+            for window, (place, slot) in zip(windows, found, strict=True):
+                self._write(digest, block, window, place, slot._replace(counted=slot.counted + 1), now)
+            return True, counts
         finally:
-            fcntl.lockf(self._file, fcntl.LOCK_UN)
+            fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, unlock)
 
-    def _find(self, digest: bytes, now: int, others: list[int]) -> int:
-        """Return where a key's slot is, or is to be: a free one, one that is over, or the one that is over first."""
-        first = int.from_bytes(digest[:8], "little")
-        best, earliest = -1, 0
-        for step in range(WALK):
-            place = _HEADER.size + (first + step) % self._slots * _SLOT.size
-            owner, _, _, _, end = _SLOT.unpack_from(self._map, place)
-            if owner == digest:
-                return place
-            if place in others:
-                continue
-            end = 0 if end <= now else end
-            if best < 0 or end < earliest:
-                best, earliest = place, end
-        return best
+    def _take_one(self, digest: bytes, block: int, window: Window, now: float) -> Taken:
+        """Count in one window, the common case, with as little as it needs."""
+        at = self._map.find(digest + _PERIODS[window.period], block, block + _RECORDS)
+        if at >= 0 and not (at - block) % _DIGEST:
+            record = block + _RECORDS + (at - block) // _DIGEST * _RECORD.size
+            start, count, before, end = _RECORD.unpack_from(self._map, record)
+            if start == window.start:
+                if window.used(count, before, now) >= window.limit:
+                    return False, ((count, before),)
+                _RECORD.pack_into(self._map, record, start, count + 1, before, end)
+                return True, ((count, before),)
+        place, slot = self._find(digest, block, window)
+        counts = ((slot.counted, slot.before),)
+        if window.used(slot.counted, slot.before, now) >= window.limit:
+            return False, counts
+        self._write(digest, block, window, place, slot._replace(counted=slot.counted + 1), now)
+        return True, counts
 
-    def _read(self, place: int, digest: bytes) -> Slot:
-        owner, start, count, before, end = _SLOT.unpack_from(self._map, place)
-        return Slot(start, count, before, end) if owner == digest else EMPTY
+    def add(self, key: bytes, window: Window, amount: int, now: float) -> None:
+        """Count more, while no other process does."""
+        digest, block, lock, unlock = self._places.get(key) or self._place(key)
+        self._lock(block, lock)
+        try:
+            place, slot = self._find(digest, block, window)
+            self._write(digest, block, window, place, slot._replace(counted=slot.counted + amount), now)
+        finally:
+            fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, unlock)
+
+    def _place(self, key: bytes) -> tuple[bytes, int, bytes, bytes]:
+        """Return the digest of a key, where its block is, and what locks and unlocks that."""
+        digest = hashlib.blake2b(key, digest_size=_DIGEST - 1).digest()
+        block = _HEADER.size + int.from_bytes(digest[:8], "little") % self._blocks * _BLOCK
+        if len(self._places) >= _REMEMBERED:
+            self._places.clear()
+        lock, unlock = (
+            _FLOCK.pack(kind, os.SEEK_SET, block, 1, 0) for kind in (fcntl.F_WRLCK, fcntl.F_UNLCK)
+        )
+        self._places[key] = made = (digest, block, lock, unlock)
+        return made
+
+    def _find(self, digest: bytes, block: int, window: Window) -> tuple[int, Slot]:
+        """Return which record of its block a counter is, -1 for none yet, and what it holds, moved into the window.
+
+        Who has none begins where the strangers are: it may have been one of them in this very window.
+        """
+        name = digest + _PERIODS[window.period]
+        end = block + _RECORDS
+        at = self._map.find(name, block, end)
+        while at >= 0 and (at - block) % _DIGEST:  # across two names, by a chance that is none
+            at = self._map.find(name, at + 1, end)
+        place = -1 if at < 0 else (at - block) // _DIGEST
+        record = COUNTERS + window.period if at < 0 else place
+        slot = Slot(*_RECORD.unpack_from(self._map, end + record * _RECORD.size))
+        if slot.start >= window.start and slot.end:
+            return place, slot
+        before = slot.counted if slot.start == window.previous else 0
+        length = window.end - window.start
+        linger = min(LINGER, max(LINGER_SHORT, length))
+        return place, Slot(window.start, 0, before, window.end + linger + window.sliding * length)
+
+    def _write(self, digest: bytes, block: int, window: Window, place: int, slot: Slot, now: float) -> None:
+        records = block + _RECORDS
+        if place < 0:
+            place = self._free(records, now)
+            if place < 0:
+                place = COUNTERS + window.period
+                self.crowded += 1
+            else:
+                at = block + place * _DIGEST
+                self._map[at : at + _DIGEST] = digest + _PERIODS[window.period]
+        _RECORD.pack_into(self._map, records + place * _RECORD.size, *slot)
+
+    def _free(self, records: int, now: float) -> int:
+        """Return a record that nothing is counted in any more, or -1."""
+        ends = _ENDS.unpack_from(self._map, records)
+        return next((place for place, end in enumerate(ends) if end <= now), -1)
+
+    # --- locks -----------------------------------------------------------------------------------------------
+
+    def _lock(self, block: int, lock: bytes) -> None:
+        try:
+            fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, lock)
+        except (BlockingIOError, PermissionError):
+            if block in self._stuck or not self._wait(lock):
+                if not self._stuck:
+                    self._tell_stuck(True)
+                self._stuck.add(block)
+                raise CountersAway("a process holds counters and does not go on") from None
+        if self._stuck and block in self._stuck:
+            self._stuck.discard(block)
+            if not self._stuck:
+                self._tell_stuck(False)
+
+    def _wait(self, lock: bytes) -> bool:
+        give_up = self._now() + WAIT
+        while self._now() < give_up:
+            select.select((), (), (), PAUSE)
+            with contextlib.suppress(BlockingIOError, PermissionError):
+                fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, lock)
+                return True
+        return False
 
     def close(self) -> None:
         """Let go of the file; it stays, with its counts."""

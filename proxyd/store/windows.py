@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PERIODS = ("second", "minute", "hour", "day", "month", "year")
-_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+LENGTHS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 
 
 def bounds(period: str, now: int) -> tuple[int, int, int]:
     """Return when the period around ``now`` begins and ends, and the one before began; epoch seconds."""
-    length = _SECONDS.get(period)
+    length = LENGTHS.get(period)
     if length is not None:
         start = now - now % length
         return start, start + length, start - length
@@ -31,23 +31,22 @@ def _month(months: int) -> int:
 
 
 class Windows:
-    """The windows of several limits by period, made anew once a second."""
+    """The windows of several limits by period; made anew when one of them is over."""
 
     def __init__(self, limits: Mapping[str, int], *, sliding: bool = False) -> None:
-        self._limits = tuple((period, period.encode(), limit) for period, limit in limits.items())
+        self._limits = tuple((period, limit) for period, limit in limits.items())
         self._sliding = sliding
-        self._second = -1
+        self._from = self._until = 0
         self._made: tuple[Window, ...] = ()
 
     def at(self, now: float) -> tuple[Window, ...]:
-        """Return the windows that a moment lies in; of sliding ones, the weight of the one before is by the second."""
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._made = tuple(self._window(*limit, second) for limit in self._limits)
+        """Return the windows that a moment lies in, the same tuple while they last."""
+        if not self._from <= now < self._until:
+            second = int(now)
+            self._made = tuple([self._window(period, limit, second) for period, limit in self._limits])
+            self._from = max(window.start for window in self._made)
+            self._until = min(window.end for window in self._made)
         return self._made
 
-    def _window(self, period: str, name: bytes, limit: int, now: int) -> Window:
-        start, end, previous = bounds(period, now)
-        weight = (end - now) / (end - start) if self._sliding else 0.0
-        return Window(b"/" + name, limit, start, end, previous, weight)
+    def _window(self, period: str, limit: int, now: int) -> Window:
+        return Window(PERIODS.index(period), limit, *bounds(period, now), self._sliding)

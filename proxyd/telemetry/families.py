@@ -54,6 +54,7 @@ def pieces(telemetry: Telemetry, source: StatusSource) -> Iterator[Piece]:
         *_of_targets(source),
         *_of_tls(source),
         *_of_key_sets(source),
+        *_of_limits(source),
         *_of_process(telemetry),
     ):
         yield Piece(metric)
@@ -310,6 +311,23 @@ def _of_key_sets(source: StatusSource) -> Iterator[Metric]:
         fetches.add_metric((state.uri, "failure"), state.failed)
         success.add_metric((state.uri,), state.last_success)
     yield from (keys, fetches, success)
+
+
+def _of_limits(source: StatusSource) -> Iterator[Metric]:
+    counts = source.limits()
+    yield CounterMetricFamily(
+        "proxyd_limits_strangers",
+        "Requests that shared a counter with others', because there was no room for one of their own.",
+        value=counts.strangers,
+    )
+    fallbacks = CounterMetricFamily(
+        "proxyd_limits_fallbacks",
+        "Requests that were counted by this process alone, by what was away.",
+        labels=("away",),
+    )
+    for away, count in counts.fallbacks.items():
+        fallbacks.add_metric((away,), count)
+    yield fallbacks
 
 
 def _of_config(source: StatusSource) -> Iterator[Metric]:

@@ -94,6 +94,18 @@ class KeySetState:
     last_success: float
 
 
+@dataclass(frozen=True, slots=True)
+class LimitCounts:
+    """How counting for limits went, in requests since the start.
+
+    ``strangers`` had no counter of their own, because there was no room; ``fallbacks`` were counted by this process
+    alone, by what was away.
+    """
+
+    strangers: int = 0
+    fallbacks: Mapping[str, int] = field(default_factory=dict)
+
+
 class ConfigState:
     """Which configuration runs, and what became of the last attempt to load one.
 
@@ -164,6 +176,9 @@ class StatusSource(Protocol):
 
     def key_sets(self) -> Iterable[KeySetState]:
         """List the addresses that keys are fetched from."""
+
+    def limits(self) -> LimitCounts:
+        """Tell how counting for limits goes."""
 
     def not_ready(self) -> str:
         """Say why no traffic should come here now (starting, draining), or nothing where it may."""

@@ -19,7 +19,7 @@ LAYERS = (
     {"identity", "store", "telemetry", "transform", "upstream"},
     {"keysets"},
     {"plugin"},
-    {"authentication", "issuers"},
+    {"authentication", "issuers", "limits"},
     {"plugins", "gateway"},
     {"downstream"},
     {"apps", "control"},

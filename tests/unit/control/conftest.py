@@ -16,6 +16,7 @@ from proxyd.telemetry.source import (
     ConfigState,
     ConnectionCounts,
     KeySetState,
+    LimitCounts,
     TargetState,
     TlsState,
 )
@@ -54,6 +55,9 @@ class FakeSource:
 
     def key_sets(self):
         return [KeySetState("https://id.example.com/jwks", 2, 3, 1, 1_700_000_000.0)]
+
+    def limits(self):
+        return LimitCounts(strangers=7, fallbacks={"file": 2, "redis": 0})
 
     def not_ready(self):
         return self.reason

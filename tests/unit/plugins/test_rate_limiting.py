@@ -9,8 +9,10 @@ from pydantic import ValidationError
 
 from proxyd.http1.headers import Headers
 from proxyd.model.entities import Consumer, KeyAuthCredential, Service
-from proxyd.plugin import Scope
+from proxyd.plugin import Kit, Scope
 from proxyd.plugins.rate_limiting import RateLimiting
+from proxyd.store.counters import CountersAway, LocalCounters
+from proxyd.store.counting import Counting
 
 
 class Given(FakeClock):
@@ -71,10 +73,78 @@ def test_what_clients_are_told():
     reply = plugin.access(last)
     assert (reply.status, reply.message) == (429, "API rate limit exceeded")
     heard = told(plugin, last, reply)
-    assert (heard["retry-after"], heard["ratelimit-reset"], heard["ratelimit-remaining"]) == ("29", "29", "0")
+    assert (heard["retry-after"], heard["ratelimit-reset"], heard["ratelimit-remaining"]) == ("30", "30", "0")
     assert heard["x-ratelimit-remaining-hour"] == "98"
     clock.moment = NOON + 60
     assert plugin.access(exchange()) is None
+
+
+def test_one_window_is_told_as_several_are():
+    """The lines of the common case are kept, and are the same as those made for the occasion."""
+    clock = Given(NOON + 10)
+    one = make(RateLimiting, kit(clock=clock), minute=3)
+    for moment, left, reset in (
+        (10, "2", "50"),
+        (10.5, "1", "50"),
+        (12, "0", "48"),
+        (12, "0", "48"),
+        (61, "2", "59"),
+    ):
+        clock.moment = NOON + moment
+        ours = exchange()
+        assert told(one, ours, one.access(ours)) | {"retry-after": ""} == {
+            "x-ratelimit-limit-minute": "3",
+            "x-ratelimit-remaining-minute": left,
+            "ratelimit-limit": "3",
+            "ratelimit-remaining": left,
+            "ratelimit-reset": reset,
+            "retry-after": "",
+        }
+
+
+def test_what_an_upstream_says_of_limits_is_replaced():
+    """Two answers to one question would help nobody."""
+    plugin = make(RateLimiting, minute=3)
+    ours = exchange()
+    plugin.access(ours)
+    headers = Headers.of([(b"RateLimit-Remaining", b"99"), (b"X-Other", b"1")])
+    plugin.header_filter(ours, 200, headers)
+    assert (headers.get_all(b"ratelimit-remaining"), headers.get(b"x-other")) == ([b"2"], b"1")
+
+
+@pytest.mark.parametrize("style", ["ietf", "both"])
+def test_the_fields_of_the_draft(style):
+    """Structured fields: each window's policy, and what is left of it until when; a refusal still says Retry-After."""
+    clock = Given(NOON + 10)
+    plugin = make(RateLimiting, kit(clock=clock), minute=2, hour=100, header_style=style)
+    ours = exchange()
+    heard = told(plugin, ours, plugin.access(ours))
+    assert heard["ratelimit-policy"] == '"minute";q=2;w=60, "hour";q=100;w=3600'
+    assert heard["ratelimit"] == '"minute";r=1;t=50, "hour";r=99;t=3590'
+    assert ("x-ratelimit-limit-minute" in heard) == ("ratelimit-reset" in heard) == (style == "both")
+    plugin.access(exchange())
+    last = exchange()
+    heard = told(plugin, last, plugin.access(last))
+    assert (heard["ratelimit"], heard["retry-after"]) == ('"minute";r=0;t=50, "hour";r=98;t=3590', "50")
+
+
+class Away(LocalCounters):
+    def take(self, key, windows, now):
+        raise CountersAway
+
+
+def test_counters_that_are_away():
+    """Either this process counts alone, and says so in a metric, or the request fails; it never just passes."""
+    lent = Kit(clock=Given(NOON), counting=Counting(Away()))
+    strict = make(RateLimiting, lent, minute=1, fault_tolerant=False)
+    assert strict.access(exchange()).status == 500
+    assert lent.counting.fallbacks["file"] == 0
+    tolerant = make(RateLimiting, lent, minute=1)
+    assert [one and one.status for one in (tolerant.access(exchange()), tolerant.access(exchange()))] == [
+        None,
+        429,
+    ]
+    assert lent.counting.fallbacks["file"] == 2
 
 
 def test_clients_are_told_nothing_if_asked():
@@ -154,3 +224,13 @@ def test_a_sliding_window_does_not_begin_anew():
     assert [plugin.access(exchange()) for _ in range(10)] == [None] * 10
     clock.moment = NOON + 75  # three quarters of the last window are within a minute
     assert [plugin.access(exchange()) is None for _ in range(4)] == [True, True, True, False]
+    last = exchange()
+    heard = told(plugin, last, plugin.access(last))
+    assert (heard["retry-after"], heard["ratelimit-reset"]) == (
+        "4",
+        "4",
+    )  # 18.x: 10 * (60 - 18) / 60 is 7, and 3 passed
+    clock.moment += 3
+    assert plugin.access(exchange()) is not None
+    clock.moment += 1
+    assert plugin.access(exchange()) is None
