@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from proxyd.downstream.listener import Connections
+    from proxyd.downstream.proxy_protocol import Source
     from proxyd.exchange import Client
 
 LINGER_LIMIT = 256 * 1024  # bytes of a body read over before a connection is closed under it
@@ -53,10 +54,12 @@ class ClientConnection:
         "client",
         "deadline",
         "slot",
+        "source",
     )
 
-    def __init__(self, connections: Connections, limits: Limits) -> None:
+    def __init__(self, connections: Connections, limits: Limits, source: Source | None = None) -> None:
         self.client: Client
+        self.source = source  # what a PROXY header said
         self.deadline = 0.0
         self.slot = 0
         self._connections = connections

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from proxyd.downstream.listener import Connections
+    from proxyd.downstream.proxy_protocol import Source
     from proxyd.exchange import Exchange
     from proxyd.gateway.sink import BodyReceiver
     from proxyd.http1.framing import Decoder
@@ -27,8 +28,8 @@ class Intake(ClientConnection):
 
     __slots__ = ("_buffer", "_decoder", "_exchange", "_keep_alive", "_receiver")
 
-    def __init__(self, connections: Connections, limits: Limits) -> None:
-        super().__init__(connections, limits)
+    def __init__(self, connections: Connections, limits: Limits, source: Source | None = None) -> None:
+        super().__init__(connections, limits, source)
         self._buffer = b""  # received, and not yet looked at
         self._exchange: Exchange | None = None
         self._keep_alive = True

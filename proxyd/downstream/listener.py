@@ -11,8 +11,9 @@ import contextlib
 import os
 import socket
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from proxyd.downstream.preface import Gate
 from proxyd.downstream.protocol import Downstream
 from proxyd.errors import ConfigError, Place, Problem
 from proxyd.exchange import Client
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from proxyd.clock import DeadlineWheel
     from proxyd.downstream.connection import Limits
+    from proxyd.downstream.proxy_protocol import Source
     from proxyd.gateway.forwarded import TrustedIPs
     from proxyd.gateway.handler import Handler
     from proxyd.model.listen import Listen
@@ -33,16 +35,20 @@ class Connections:
     """All client connections of a process: counted, limited, and closed in good order.
 
     ``limit`` is ``worker_connections``: at the limit an idle keep-alive connection makes room, the oldest
-    first, and where there is none the new one is refused.
+    first, and where there is none the new one is refused. With ``from_preface``, a client's address is what a
+    trusted peer says in a PROXY header.
     """
 
-    def __init__(self, wheel: DeadlineWheel, limit: int, trusted: TrustedIPs) -> None:
+    def __init__(
+        self, wheel: DeadlineWheel, limit: int, trusted: TrustedIPs, *, from_preface: bool = False
+    ) -> None:
         self.wheel = wheel
         self.limit = limit
         self.draining = False
         self.accepted = 0
         self.refused = 0
         self._trusted = trusted
+        self._from_preface = from_preface
         self._open: dict[Downstream, None] = {}  # in the order in which they came
         self._upgraded: set[Downstream] = set()
         self._listens: dict[int, Listen] = {}
@@ -66,7 +72,8 @@ class Connections:
         if len(self._open) >= self.limit > 0 and not self._make_room():
             self.refused += 1
             return False
-        connection.client = _client(transport, self._trusted)
+        source = connection.source if self._from_preface else None
+        connection.client = _client(transport, self._trusted, source)
         self._open[connection] = None
         self._empty.clear()
         return True
@@ -131,7 +138,7 @@ class Connections:
             await asyncio.wait_for(self._empty.wait(), 1.0)
 
 
-def _client(transport: asyncio.Transport, trusted: TrustedIPs) -> Client:
+def _client(transport: asyncio.Transport, trusted: TrustedIPs, source: Source | None) -> Client:
     peer = transport.get_extra_info("peername")
     own = transport.get_extra_info("sockname")
     tls = transport.get_extra_info("ssl_object")
@@ -139,6 +146,9 @@ def _client(transport: asyncio.Transport, trusted: TrustedIPs) -> Client:
     if address.startswith("::ffff:") and "." in address:
         address = address[7:]  # an IPv4 client on a socket for both families
     port = own[1] if isinstance(own, tuple) else 0
+    if source is not None and source.address and address in trusted:
+        # Whoever is behind a load balancer that knows no HTTP is the peer, and trusted for its own sake.
+        address, peer_port, port = source.address, source.port, source.own_port
     client = Client(address, peer_port, "https" if tls is not None else "http", port, address in trusted)
     if tls is not None:
         client.tls_version = tls.version() or ""
@@ -155,6 +165,7 @@ class Listener:
         self._handler = handler
         self._limits = limits
         self._servers: list[asyncio.Server] = []
+        self._gates: list[Gate] = []
         self._unix_paths: list[str] = []
 
     def _make(self) -> Downstream:
@@ -169,6 +180,10 @@ class Listener:
             if listen.path:
                 self._unix_paths.append(listen.path)
             tls = context if listen.ssl else None
+            if listen.proxy_protocol:
+                self._open_gate(listen, sock, tls)
+                addresses.append(describe(sock, tls=listen.ssl))
+                continue
             try:
                 server = await loop.create_server(
                     self._make,  # type: ignore[arg-type]  # a protocol by its methods: compiled, it has no base
@@ -184,8 +199,29 @@ class Listener:
             addresses.append(describe(sock, tls=listen.ssl))
         return addresses
 
+    def _open_gate(self, listen: Listen, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
+        def make(source: Source) -> Any:
+            return Downstream(self._connections, self._handler, self._limits, source)
+
+        gate = Gate(
+            sock,
+            make,
+            self._connections.wheel,
+            tls,
+            timeout=self._limits.header_timeout,
+            limit=self._connections.limit,
+        )
+        self._gates.append(gate)
+        try:
+            gate.start(listen.backlog)
+        except OSError as error:
+            raise _in_the_way(listen, error) from error
+
     def close(self) -> None:
         """Stop accepting."""
+        for gate in self._gates:
+            gate.close()
+        self._gates.clear()
         for server in self._servers:
             server.close()
         self._servers.clear()

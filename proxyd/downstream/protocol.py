@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from proxyd.downstream.listener import Connections
+    from proxyd.downstream.proxy_protocol import Source
     from proxyd.gateway.handler import Handler
     from proxyd.gateway.sink import ClientOwner, Pipe
     from proxyd.http1.message import RequestHead
@@ -31,8 +32,10 @@ class Downstream(Intake):
 
     __slots__ = ("_ended", "_handler", "_head_begun", "_heads", "_owner", "_pumping", "_tunnel", "requests")
 
-    def __init__(self, connections: Connections, handler: Handler, limits: Limits) -> None:
-        super().__init__(connections, limits)
+    def __init__(
+        self, connections: Connections, handler: Handler, limits: Limits, source: Source | None = None
+    ) -> None:
+        super().__init__(connections, limits, source)
         self.requests = 0
         self._handler = handler
         self._heads = limits.heads

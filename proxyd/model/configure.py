@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from proxyd.errors import Place
 from proxyd.model.complaints import NOT_SHOWN, complaint
-from proxyd.model.settings import Settings
+from proxyd.model.settings import PROXY_PROTOCOL, Settings
 from proxyd.model.suggest import nearest
 from proxyd.model.units import switch
 
@@ -114,8 +114,14 @@ def _advise(settings: Settings, places: dict[str, tuple[Place, str]], report: Re
     for name in ("proxy_listen", "status_listen", "admin_listen"):
         if any(listen.http2 for listen in getattr(settings, name)):
             report.warn(*places[name], "http2 is not offered: clients are answered in HTTP/1.1")
-        if any(listen.proxy_protocol for listen in getattr(settings, name)):
-            report.error(*places[name], "proxy_protocol is not read: what stands in front must not send it")
+        if name != "proxy_listen" and any(listen.proxy_protocol for listen in getattr(settings, name)):
+            report.error(*places[name], "proxy_protocol is read on proxy_listen only")
+    flagged = any(listen.proxy_protocol for listen in settings.proxy_listen)
+    if settings.real_ip_header == PROXY_PROTOCOL and not flagged:
+        report.error(*places["real_ip_header"], "needs proxy_protocol among the flags of proxy_listen")
+    elif flagged and settings.real_ip_header != PROXY_PROTOCOL:
+        hint = "real_ip_header: proxy_protocol, with trusted_ips"
+        report.warn(*places["proxy_listen"], "PROXY headers are read, and their addresses not used", hint)
 
 
 def warn_unknown_variables(env: Mapping[str, str], used: frozenset[str], report: Report) -> None:

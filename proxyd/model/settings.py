@@ -23,6 +23,7 @@ TOKENS: Final = {
         "x-kong-upstream-latency",
     ),
 }
+PROXY_PROTOCOL: Final = "proxy_protocol"  # of real_ip_header, which names no header then
 HEADERS: Final = frozenset(
     {*TOKENS["server_tokens"], *TOKENS["latency_tokens"], "x-kong-request-id", "x-kong-upstream-status"},
 )
@@ -106,7 +107,7 @@ class Settings(Entity):
 
     # --- listeners
     proxy_listen: Listens = (Listen("0.0.0.0", 8000),)  # noqa: S104 - Kong's default: the gateway is the public side
-    """Where clients connect. Flags: ssl, backlog=N, reuseport, so_keepalive=on."""
+    """Where clients connect. Flags: ssl, proxy_protocol, backlog=N, reuseport, so_keepalive=on."""
     status_listen: Listens = (Listen("127.0.0.1", 8007),)
     """Where metrics and status are read."""
     admin_listen: Listens = (Listen("127.0.0.1", 8001),)
@@ -126,7 +127,7 @@ class Settings(Entity):
     trusted_ips: Networks = ()
     """Peers whose X-Forwarded-* and X-Kong-Request-Id are believed: networks, and unix: for unix sockets."""
     real_ip_header: str = Field("X-Real-IP", min_length=1)
-    """The header in which trusted peers give the client's address."""
+    """The header in which trusted peers give the client's address, or proxy_protocol."""
     real_ip_recursive: Switch = False
     """Whether trusted addresses in that header are passed over for the first that is not."""
 

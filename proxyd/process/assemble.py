@@ -15,6 +15,7 @@ from proxyd.gateway.paths import Targets
 from proxyd.gateway.snapshot import Snapshot, compile_snapshot, instantiate
 from proxyd.http1.parser import HeadLimits
 from proxyd.keysets import KeySets
+from proxyd.model.settings import PROXY_PROTOCOL
 from proxyd.plugin import Kit
 from proxyd.plugins import BY_NAME
 from proxyd.process.tls import load_material
@@ -60,6 +61,11 @@ def client_limits(settings: Settings) -> Limits:
         keepalive_requests=settings.keepalive_requests if settings.keepalive_timeout else 1,
         lingering_timeout=settings.lingering_timeout,
     )
+
+
+def reads_preface(settings: Settings) -> bool:
+    """Tell whether clients' addresses come from PROXY headers, and from no header of HTTP."""
+    return settings.real_ip_header == PROXY_PROTOCOL
 
 
 def make_registry(settings: Settings, wheel: DeadlineWheel) -> Registry:

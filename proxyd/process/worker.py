@@ -91,7 +91,9 @@ class Worker:
         self._registry = assemble.make_registry(settings, self._wheel)
         self._resolver = assemble.make_resolver(settings, clock)
         trusted = TrustedIPs(settings.trusted_ips)
-        self.clients = Connections(self._wheel, settings.worker_connections, trusted)
+        self.clients = Connections(
+            self._wheel, settings.worker_connections, trusted, from_preface=assemble.reads_preface(settings)
+        )
         self._retired = Retired(self.clients, settings.shutdown_timeout)
         self._counting = assemble.make_counting(settings)
         begun.callback(self._counting.close)
@@ -114,7 +116,7 @@ class Worker:
         settings = self.settings
         clock = self._clock
         marks = Marks(settings.headers, clock.now, debug=settings.allow_debug_header)
-        header = settings.real_ip_header.lower().encode()
+        header = b"" if assemble.reads_preface(settings) else settings.real_ip_header.lower().encode()
         real_ip = RealIP(trusted, header, recursive=settings.real_ip_recursive)
         handler = Handler(
             snapshot, clock, self._tasks, marks, real_ip, self.telemetry, settings.error_default_type

@@ -170,6 +170,16 @@ def test_nothing_at_all_is_a_configuration(load_yaml):
             "proxyd: {proxy_listen: '0.0.0.0:8443 http2 ssl'}\n",
             ["kong.yml:2:24: proxyd.proxy_listen: http2 is not offered: clients are answered in HTTP/1.1"],
         ),
+        (
+            "proxyd: {proxy_listen: '0.0.0.0:8000 proxy_protocol'}\n",
+            [
+                (
+                    "kong.yml:2:24: proxyd.proxy_listen: PROXY headers are read, and their addresses not used"
+                    " (real_ip_header: proxy_protocol, with trusted_ips)"
+                ),
+            ],
+        ),
+        ("proxyd: {proxy_listen: '0.0.0.0:8000 proxy_protocol', real_ip_header: proxy_protocol}\n", []),
     ],
 )
 def test_what_is_accepted_with_a_warning(load_yaml, text, expected):
@@ -184,6 +194,22 @@ def test_a_weak_key_is_told(load_yaml):
     secret = {"key": "a", "algorithm": "RS256", "rsa_public_key": text}
     loaded = load_yaml(json.dumps({"consumers": [{"username": "a", "jwt_secrets": [secret]}]})[1:-1])
     assert "the key is weak: it has 1024 bits" in warnings(loaded)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "proxyd: {real_ip_header: proxy_protocol}\n",
+            "needs proxy_protocol among the flags of proxy_listen",
+        ),
+        ("proxyd: {status_listen: 'h:1 proxy_protocol'}\n", "proxy_protocol is read on proxy_listen only"),
+    ],
+)
+def test_proxy_headers_are_read_where_clients_connect(load_yaml, text, message):
+    """A setting that could not do what it says is refused."""
+    with pytest.raises(ConfigError, match=message):
+        load_yaml(text)
 
 
 def test_plugins_left_out_are_not_in_the_configuration(load_yaml):
