@@ -83,14 +83,18 @@ class Exchange:
     claims: dict[str, Any] | None = None  # of the token that was verified
     context: dict[str, Any] | None = None  # what plugins keep for their later phases, by plugin name
     shared: dict[str, Any] | None = None  # what they hand to templates, as in Kong's kong.ctx.shared
+    correlation_id = b""  # what correlation-id took over or made
     # The body, for plugins that ask for it.
     body: BodySource | None = None
     buffered: bytes | None = None  # the whole of it, once one has
     body_limit = -1  # bytes that a plugin lets it have, -1 for the setting's alone
     # The upstream's side.
-    peer = ""  # address of the target tried last
+    peer = ""  # the target tried last, as configured
+    address = ""  # what that resolved to
     tries = 0
+    failed_tries: list[tuple[str, int]] | None = None  # address and status of each that failed
     response: ResponseHead | None = None
+    own_headers: Headers | None = None  # of the answer, where the gateway gave it itself
     error: GatewayError | None = None
     # What came of it.
     refusal = ""  # why the request was not taken, for the log
@@ -126,6 +130,13 @@ class Exchange:
         if self.context is None:
             self.context = {}
         self.context[name] = value
+
+    @property
+    def answer_headers(self) -> Headers | None:
+        """The answer's headers as filters left them, without the lines that the gateway adds about itself."""
+        if self.own_headers is not None:
+            return self.own_headers
+        return self.response.headers if self.response is not None else None
 
     @property
     def headers(self) -> Headers:

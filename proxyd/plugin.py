@@ -15,6 +15,7 @@ from proxyd.keysets import KeySets
 from proxyd.model.base import Entity
 from proxyd.store.consumers import Consumers
 from proxyd.store.counting import Counting
+from proxyd.telemetry.outputs import Outputs
 from proxyd.telemetry.redact import Redactor
 from proxyd.telemetry.tally import Tallies
 
@@ -63,6 +64,8 @@ class Kit:
     """Path and query of an exchange as the upstream will receive them, should nothing change them any more."""
     redactor: Redactor = field(default_factory=Redactor)
     """Takes secrets out of what is logged of a request; knows the ``secret_arguments`` of every plugin."""
+    outputs: Outputs = field(default_factory=Outputs)
+    """Where log plugins write to; those of all generations share it."""
     tallies: Tallies = field(default_factory=Tallies)
     key_sets: KeySets = field(default_factory=KeySets)
 
@@ -77,7 +80,7 @@ class Plugin(Generic[ConfigT]):
     """When it answers a request itself, by status; a setting that holds the status stands for it. For the reference."""
 
     secret_arguments: tuple[str, ...] = ()
-    """Names of query arguments whose values no log shows; a plugin whose settings name them sets it in ``prepare``."""
+    """Names of query arguments and headers whose values no log shows; a plugin whose settings name them sets it in ``prepare``."""
 
     def __init_subclass__(cls) -> None:
         cls.Config = get_args(cls.__orig_bases__[0])[0]  # type: ignore[attr-defined]

@@ -101,6 +101,7 @@ class Forwarder:
         relay.peer = peer = route.service.balancer.pick(exchange, relay.tried)
         exchange.tries += 1
         exchange.peer = peer.label
+        exchange.address = peer.address
         request = exchange.request
         host = peer.host_line
         if route.preserve_host and request.host:
@@ -151,6 +152,9 @@ class Forwarder:
             self._observe_failure(relay, error)
         if relay.peer is not None:
             relay.tried.append(relay.peer)
+            if exchange.failed_tries is None:
+                exchange.failed_tries = []
+            exchange.failed_tries.append((relay.peer.address, error.status))
         self.left(relay)
         stale = reused and exchange.request.method in IDEMPOTENT
         safe = error.retry is Retry.SAFE or (error.retry is Retry.IF_REUSED and stale)

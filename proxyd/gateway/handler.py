@@ -168,6 +168,7 @@ class Handler:
                     body = body_phase(exchange, body, True)
             except Exception as error:  # noqa: BLE001  # this is the last answer that there is
                 log_failure(exchange, error)
+        exchange.own_headers = headers
         lines = headers.encode()
         if status in {204, 304}:
             body = b""

@@ -9,6 +9,7 @@ from proxyd.plugins.basic_auth import BasicAuth
 from proxyd.plugins.correlation_id import CorrelationId
 from proxyd.plugins.cors import Cors
 from proxyd.plugins.csrf import Csrf
+from proxyd.plugins.file_log import FileLog
 from proxyd.plugins.internal_key import InternalKey
 from proxyd.plugins.ip_restriction import IpRestriction
 from proxyd.plugins.jwt import Jwt
@@ -37,6 +38,7 @@ PLUGINS: tuple[type[Plugin[Any]], ...] = (
     Redirect,
     SecurityHeaders,
     Prometheus,
+    FileLog,
     InternalKey,
     RequestTermination,
 )

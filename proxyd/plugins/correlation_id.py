@@ -50,16 +50,14 @@ class CorrelationId(plugin.Plugin[Config]):
         if not given:
             given = self._make(exchange).encode()
             exchange.headers.set(self._header, given)
-        if self.config.echo_downstream:
-            exchange.keep(self.name, given)
+        exchange.correlation_id = given
 
     def header_filter(self, exchange: Exchange, status: int, headers: Headers) -> None:
         """Set the id on the answer."""
         del status
-        if self.config.echo_downstream and exchange.context is not None:
-            given = exchange.context.get(self.name)
-            if given is not None and is_field_value(given):
-                headers.set(self._header, given)
+        given = exchange.correlation_id
+        if given and self.config.echo_downstream and is_field_value(given):
+            headers.set(self._header, given)
 
     def _uuid(self, exchange: Exchange) -> str:
         del exchange

@@ -69,6 +69,7 @@ class InternalKey(plugin.Plugin[Config]):
         """Take the first key."""
         config = self.config
         self._header = config.header_name.encode()
+        self.secret_arguments = (config.header_name,)
         self._id = config.keys[0].id
         self._secret = config.keys[0].secret.encode()
         self._alone = self._secret if config.mode == "header" else None

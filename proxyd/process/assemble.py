@@ -115,6 +115,7 @@ def make_snapshot(
         counting,
         Targets(),
         telemetry.redactor,
+        outputs=telemetry.logs,
         tallies=telemetry.tallies,
         key_sets=key_sets,
     )

@@ -56,6 +56,7 @@ def pieces(telemetry: Telemetry, source: StatusSource) -> Iterator[Piece]:
         *_of_key_sets(source),
         *_of_limits(source),
         *_of_process(telemetry),
+        *_of_logs(telemetry),
     ):
         yield Piece(metric)
     for metric in _of_config(source):
@@ -216,6 +217,34 @@ def _of_requests(telemetry: Telemetry) -> Iterator[Metric]:
         "Access lines that were never written, because their destination was slow or failed.",
         value=telemetry.dropped_lines,
     )
+
+
+def _of_logs(telemetry: Telemetry) -> Iterator[Metric]:
+    labels = ("plugin", "destination")
+    waiting = GaugeMetricFamily(
+        "proxyd_log_records_waiting", "Records that log plugins have yet to deliver.", labels=labels
+    )
+    sent = CounterMetricFamily(
+        "proxyd_log_records_sent", "Records that log plugins delivered.", labels=labels
+    )
+    dropped = CounterMetricFamily(
+        "proxyd_log_records_dropped", "Records that log plugins gave up.", labels=labels
+    )
+    # Outputs that differ only in their settings are one series.
+    merged: dict[tuple[str, str], tuple[int, int, int]] = {}
+    for output in telemetry.logs:
+        key = (output.plugin, output.destination)
+        before = merged.get(key, (0, 0, 0))
+        merged[key] = (
+            before[0] + output.waiting,
+            before[1] + output.sent,
+            before[2] + output.dropped,
+        )
+    for key, (now, delivered, lost) in merged.items():
+        waiting.add_metric(key, now)
+        sent.add_metric(key, delivered)
+        dropped.add_metric(key, lost)
+    yield from (waiting, sent, dropped)
 
 
 def _of_traffic(source: StatusSource) -> Iterator[Metric]:

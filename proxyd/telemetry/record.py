@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from proxyd.telemetry.date import HttpDate
 from proxyd.telemetry.histogram import Histogram
 from proxyd.telemetry.meter import Meters, RouteMeter
+from proxyd.telemetry.outputs import Outputs
 from proxyd.telemetry.redact import Redactor
 from proxyd.telemetry.tally import Tallies
 
@@ -29,7 +30,7 @@ class Telemetry:
     """What a process knows of the requests that it has served.
 
     ``budget`` is the lower and the upper edge of the latency budget in seconds; ``over_budget`` counts the
-    requests beyond each. ``access_log`` is None where there is none; ``redactor`` is what it shares with plugins.
+    requests beyond each. ``access_log`` is None where there is none; ``redactor`` is what it shares with plugins, and ``logs`` are these plugins' outputs.
     """
 
     __slots__ = (
@@ -40,6 +41,7 @@ class Telemetry:
         "access_log",
         "budget",
         "http_date",
+        "logs",
         "loop_lag",
         "meters",
         "over_budget",
@@ -61,6 +63,7 @@ class Telemetry:
         self.tallies = Tallies(self.meters)  # for the prometheus plugin
         self.access_log = access_log
         self.redactor = redactor or Redactor()
+        self.logs = Outputs()
         self.budget = self._lower, self._upper = budget
         self.over_budget = [0, 0]
         self.requests = 0  # exchanges finished
@@ -93,9 +96,10 @@ class Telemetry:
         return self.access_log.dropped if self.access_log is not None else 0
 
     def reopen(self) -> None:
-        """Go on in a new access log file, after rotation."""
+        """Go on in new log files, after rotation."""
         if self.access_log is not None:
             self.access_log.reopen()
+        self.logs.reopen()
 
     def close(self) -> bool:
         """Write what is noted; false when some of it could not be."""

@@ -1,4 +1,4 @@
-"""Secrets in query strings, kept out of logs."""
+"""Secrets in query strings and headers, kept out of logs."""
 
 from __future__ import annotations
 
@@ -35,12 +35,17 @@ NAMES = frozenset(
 )
 ENDINGS = ("accesskey", "apikey", "credential", "password", "secret", "secretkey", "signature", "token")
 
+# Of headers, whatever is a key counts too, and what a browser is known by; but not these.
+HEADER_ENDINGS = (*ENDINGS, "authorization", "cookie", "key", "session", "sessionid")
+NO_SECRETS = frozenset({"cachekey", "idempotencykey", "surrogatekey", "secwebsocketkey"})
+KEPT = 1024  # names whose nature is remembered
+
 _PAIR = re.compile(r"([^&;=]+)=([^&;]*)")
 _NOISE = re.compile(r"[^a-z0-9]+")
 
 
 class Redactor:
-    """Replaces the values of query arguments whose names tell that they are secret.
+    """Replaces the values of query arguments, and tells of headers, whose names tell that they are secret.
 
     ``extra`` are further names, those that plugins look for credentials under among them. Names are only ever
     added: a request may end, and be logged, long after the configuration that it began with.
@@ -57,13 +62,28 @@ class Redactor:
         """Learn further names; may be called from another thread than lines are made in."""
         known = self._names | {_plain(name) for name in names}
 
-        @lru_cache(maxsize=1024)
+        @lru_cache(maxsize=KEPT)
         def is_secret(name: str) -> bool:
             plain = _plain(name)
             return plain in known or plain.endswith(ENDINGS)
 
         self._names = known
-        self._is_secret = is_secret  # a new one, so that nothing decided before is remembered
+        self.is_secret = is_secret  # a new one, so that nothing decided before is remembered
+        self._headers: dict[bytes, tuple[str, bool]] = {}
+
+    def header(self, name: bytes) -> tuple[str, bool]:
+        """Return the text of a header's lower-case name, and whether its value is secret."""
+        known = self._headers.get(name)
+        if known is None:
+            if len(self._headers) >= KEPT:
+                self._headers.clear()
+            text = name.decode("latin-1")
+            plain = _plain(text)
+            secret = plain in self._names or (
+                plain.endswith(HEADER_ENDINGS) and plain.removeprefix("x") not in NO_SECRETS
+            )
+            known = self._headers[name] = (text, secret)
+        return known
 
     def query(self, query: str) -> str:
         """Return a query string, with or without its ``?``, with the values of secrets replaced."""
@@ -72,7 +92,7 @@ class Redactor:
         parts, done = [], 0
         while (pair := _PAIR.search(query, done)) is not None:
             value, end = pair.span(2)
-            if self._is_secret(pair[1]):
+            if self.is_secret(pair[1]):
                 end = query.find("&", value)  # a semicolon may be part of it
                 end = len(query) if end < 0 else end
                 parts += [query[done:value], REDACTED if end > value else ""]

@@ -12,6 +12,7 @@ import os
 import select
 import stat
 import threading
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 LIMIT = 8 * 1024 * 1024  # bytes that may wait, several seconds of lines at full load
 
+NONE = -1  # in place of a descriptor
+LINE_FEED = 0x0A
+
 _STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
 _REOPEN = (b"", 0)
 _CLOSE = (b"", -1)
@@ -31,21 +35,24 @@ class LineWriter:
     """Writes whole lines to ``destination``: a path, ``/dev/stdout`` or ``/dev/stderr``.
 
     ``failed`` is called, from the thread, with the first error of a row of them. Raises ConfigError where the
-    destination cannot be opened; ``setting`` names it there. The thread starts with the first line, so a
-    writer may be made before a fork, but not used.
+    destination cannot be opened; ``setting`` names it there. With ``setting`` None it is the thread that opens
+    it, when there is something to write, and tries anew each time. The thread starts with the first line, so a
+    writer may be made before a fork, but not used. ``follow`` opens the path anew once another file stands there.
     """
 
     def __init__(
         self,
         destination: str,
-        setting: str,
+        setting: str | None,
         *,
         limit: int = LIMIT,
+        follow: bool = False,
         failed: Callable[[OSError], None] | None = None,
     ) -> None:
         self.destination = destination
         self.pending = 0
         self.dropped = 0  # lines
+        self.follow = follow
         self._limit = limit
         self._failed = failed
         self._lock = threading.Lock()
@@ -53,12 +60,15 @@ class LineWriter:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._healthy = True
-        try:
-            self._fd = _open(destination)
-        except OSError as error:
-            reason = f"cannot open {destination}: {error.strerror}"
-            raise ConfigError([Problem(Place(setting), "", reason)]) from error
-        self._is_pipe = stat.S_ISFIFO(os.fstat(self._fd).st_mode)
+        self._fd = NONE
+        self._is_pipe = False
+        self._torn = False  # a line was begun and not ended
+        if setting is not None:
+            try:
+                self._replace()
+            except OSError as error:
+                reason = f"cannot open {destination}: {error.strerror}"
+                raise ConfigError([Problem(Place(setting), "", reason)]) from error
 
     def __repr__(self) -> str:
         return f"<LineWriter {self.destination} pending={self.pending} dropped={self.dropped}>"
@@ -93,7 +103,7 @@ class LineWriter:
             self._closed = True
             thread = self._thread
         if thread is None:
-            os.close(self._fd)
+            self._close_file()
             return True
         self._queue.put(_CLOSE)
         thread.join(timeout)
@@ -108,35 +118,76 @@ class LineWriter:
 
     def _run(self) -> None:
         while (item := self._queue.get()) is not _CLOSE:
-            data, lines = item
-            try:
-                if item is _REOPEN:
-                    self._replace()
-                else:
-                    self._write(data)
-            except OSError as error:
-                self._lost(lines, error)
-            else:
+            data, _ = item
+            fine = True
+            if item is _REOPEN or self._fd == NONE or (self.follow and self._moved()):
+                fine = self._reopen()
+            if data:
+                fine = self._write(data) and fine
+            if fine:
                 self._healthy = True
             with self._lock:
                 self.pending -= len(data)
-        os.close(self._fd)
+        self._close_file()
+
+    def _reopen(self) -> bool:
+        try:
+            self._replace()
+        except OSError as error:
+            self._tell(error)
+            return False
+        return True
 
     def _replace(self) -> None:
         fresh = _open(self.destination)
-        os.close(self._fd)
+        self._close_file()
         self._fd = fresh
+        self._torn = False
         self._is_pipe = stat.S_ISFIFO(os.fstat(fresh).st_mode)
 
-    def _write(self, data: bytes) -> None:
-        for piece in _atomic_pieces(data) if self._is_pipe else (data,):
-            left = memoryview(piece)
-            while left:
-                left = left[os.write(self._fd, left) :]
+    def _close_file(self) -> None:
+        if self._fd != NONE:
+            os.close(self._fd)
+            self._fd = NONE
 
-    def _lost(self, lines: int, error: OSError) -> None:
+    def _moved(self) -> bool:
+        """Whether the path leads to another file than the one that is open, or to none."""
+        if self.destination in _STREAMS:
+            return False
+        try:
+            there = Path(self.destination).stat()
+        except OSError:
+            return True
+        return not os.path.samestat(there, os.fstat(self._fd))
+
+    def _write(self, data: bytes) -> bool:
+        """Write lines, or count those that could not be and return false."""
+        if self._fd == NONE:
+            self._lost(data.count(b"\n"))
+            return False
+        done = 0
+        try:
+            if self._torn:  # what stands there is a line of its own, if not a whole one
+                os.write(self._fd, b"\n")
+                self._torn = False
+            for piece in _atomic_pieces(data) if self._is_pipe else (data,):
+                left = memoryview(piece)
+                while left:
+                    written = os.write(self._fd, left)
+                    left = left[written:]
+                    done += written
+        except OSError as error:
+            self._torn = self._torn or (done > 0 and data[done - 1] != LINE_FEED)
+            self._lost(data.count(b"\n", done))
+            self._tell(error)
+            return False
+        return True
+
+    def _lost(self, lines: int) -> None:
         with self._lock:
             self.dropped += lines
+
+    def _tell(self, error: OSError) -> None:
         if self._healthy and self._failed is not None:
             self._failed(error)
         self._healthy = False
@@ -146,7 +197,11 @@ def _open(destination: str) -> int:
     if destination in _STREAMS:
         # Not through /dev: that fails where the stream is a socket, as under systemd.
         return os.dup(_STREAMS[destination])
-    return os.open(destination, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    # Without O_NONBLOCK, opening a pipe that nobody reads would wait for a reader.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+    descriptor = os.open(destination, flags, 0o640)
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def _atomic_pieces(data: bytes) -> Iterator[bytes]:

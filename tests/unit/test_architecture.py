@@ -19,7 +19,7 @@ LAYERS = (
     {"identity", "store", "telemetry", "transform", "upstream"},
     {"keysets"},
     {"plugin"},
-    {"authentication", "issuers", "limits"},
+    {"authentication", "issuers", "limits", "logger"},
     {"plugins", "gateway"},
     {"downstream"},
     {"apps", "control"},

@@ -100,6 +100,7 @@ def test_plugins_stand_in_the_order_in_which_they_run():
 REQUIRED = {
     "acl": {"allow": ["staff"]},
     "cors": {},
+    "file-log": {"path": "/dev/stdout"},
     "internal-key": {"keys": [{"id": "k", "secret": "0123456789abcdef"}]},
     "ip-restriction": {"deny": ["192.0.2.0/24"]},
     "rate-limiting": {"minute": 5},

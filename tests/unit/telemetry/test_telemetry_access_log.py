@@ -7,8 +7,9 @@ import json
 import pytest
 
 from proxyd.errors import ConfigError
-from proxyd.telemetry import access_log
-from proxyd.telemetry.access_log import DELAY, SLICE, AccessLog, open_access_log
+from proxyd.telemetry import noted
+from proxyd.telemetry.access_log import AccessLog, open_access_log
+from proxyd.telemetry.noted import DELAY, SLICE
 
 
 def test_nothing_is_written_while_a_request_ends(exchange_of, clock, loop, writer):
@@ -53,7 +54,7 @@ def test_after_a_flush_the_timer_is_set_again(exchange_of, clock, loop, writer):
 
 def test_what_waits_is_bounded(exchange_of, clock, loop, writer, monkeypatch):
     """Beyond the limit exchanges are dropped and counted, and those of the writer are added."""
-    monkeypatch.setattr(access_log, "LIMIT", 2)
+    monkeypatch.setattr(noted, "LIMIT", 2)
     log = AccessLog(writer, clock, loop)
     for _ in range(5):
         log.note(exchange_of())

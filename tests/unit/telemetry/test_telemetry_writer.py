@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import select
+import signal
 import threading
 
 import pytest
@@ -115,6 +118,57 @@ def test_a_reopening_that_fails_keeps_the_old_file(tmp_path):
     assert writer.close()
     assert keep.read_bytes() == b"after\n"
     assert [type(report) for report in reports] == [FileNotFoundError]
+
+
+def test_a_pipe_that_nobody_reads_is_not_waited_for(tmp_path):
+    """Lines are dropped and told of until a reader is there; then they come."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reports, told = [], threading.Event()
+    writer = LineWriter(str(path), None, failed=lambda error: (reports.append(error.errno), told.set()))
+    writer.write(b"one\n", 1)
+    assert told.wait(5)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    writer.write(b"two\n", 1)
+    assert writer.close()
+    assert (reports, writer.dropped) == ([errno.ENXIO], 1)
+    assert os.read(reader, 100) == b"two\n"
+    os.close(reader)
+
+
+def test_a_torn_line_stands_alone(tmp_path):
+    """Where a write ended within a line, the lines behind it are whole, and only what is lost is counted."""
+    path = tmp_path / "log"
+    reports = []
+    writer = LineWriter(str(path), "setting", failed=reports.append)
+    pid = os.fork()
+    if pid == 0:  # a limit on file sizes is a process's own
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
+        writer.write(b"one\ntwo\nthree\nfour\n", 4)
+        while writer.pending:
+            pass
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        writer.write(b"five\n", 1)
+        fine = writer.close() and writer.dropped == 2
+        os._exit(not fine)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert path.read_bytes() == b"one\ntwo\nth\nfive\n"
+    assert writer.close()
+
+
+def test_a_followed_path_is_opened_anew_where_another_file_stands(tmp_path):
+    """Rotation by renaming needs no signal; a path that is gone is made again."""
+    path, old = tmp_path / "log", tmp_path / "log.1"
+    writer = LineWriter(str(path), None, follow=True)
+    written = threading.Event()
+    writer.write(b"before\n", 1)
+    while not path.exists() or path.read_bytes() != b"before\n":
+        written.wait(0.001)
+    path.rename(old)
+    writer.write(b"after\n", 1)
+    assert writer.close()
+    assert (old.read_bytes(), path.read_bytes()) == (b"before\n", b"after\n")
 
 
 def test_an_unused_writer_has_no_thread(tmp_path):

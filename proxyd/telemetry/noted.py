@@ -1,0 +1,70 @@
+"""Finished exchanges, noted while their requests end and worked off in batches, off the request path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from proxyd.exchange import Exchange
+
+DELAY = 0.1  # seconds from the first noted exchange to its line
+SLICE = 100  # exchanges worked off at once: a millisecond or two, so that no request waits long behind them
+LIMIT = 20_000  # exchanges that may wait
+
+
+class Noted:
+    """Takes finished exchanges and hands them to ``take``, in their order.
+
+    An exchange costs one ``append`` while its request is being ended. ``take`` is called ``DELAY`` seconds
+    later, with a ``SLICE`` per turn of the loop; beyond ``LIMIT`` waiting ones, exchanges are dropped and counted.
+    """
+
+    __slots__ = ("_handle", "_loop", "_noted", "_take", "dropped")
+
+    def __init__(self, take: Callable[[list[Exchange]], None], loop: asyncio.AbstractEventLoop) -> None:
+        self.dropped = 0
+        self._take = take
+        self._loop = loop
+        self._noted: list[Exchange] = []
+        self._handle: asyncio.Handle | None = None
+
+    def __len__(self) -> int:
+        return len(self._noted)
+
+    def __repr__(self) -> str:
+        return f"<Noted {len(self._noted)} dropped={self.dropped}>"
+
+    def note(self, exchange: Exchange) -> None:
+        """Take an exchange that is over; it must not change any more."""
+        noted = self._noted
+        if len(noted) < LIMIT:
+            noted.append(exchange)
+            if self._handle is None:
+                self._handle = self._loop.call_later(DELAY, self._flush)
+        else:
+            self.dropped += 1
+
+    def _flush(self) -> None:
+        try:
+            self._hand(SLICE)
+        finally:
+            self._handle = self._loop.call_soon(self._flush) if self._noted else None
+
+    def _hand(self, count: int) -> None:
+        batch, self._noted = self._noted[:count], self._noted[count:]
+        if batch:
+            self._take(batch)
+
+    def flush(self) -> None:
+        """Hand over everything now."""
+        self._hand(len(self._noted))
+
+    def close(self) -> None:
+        """Hand over everything, and set no timer any more."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        self.flush()

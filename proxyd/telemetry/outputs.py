@@ -1,0 +1,160 @@
+"""Where log plugins send what they have: files and queues that outlast the configurations which name them.
+
+An output is shared by every plugin instance that names the same one, those of the configuration before a reload
+included, so that a reload neither loses nor repeats anything. It is closed when the last of them lets go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from proxyd.telemetry.events import get_logger
+from proxyd.telemetry.writer import LineWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+
+GRACE = 5.0  # seconds that a stopping gateway gives all of them together
+
+log = get_logger("logs")
+
+
+class Output(Protocol):
+    """One destination. ``plugin`` and ``destination`` are its labels, and hold no credential."""
+
+    plugin: str
+    destination: str
+
+    @property
+    def waiting(self) -> int:
+        """Records that were taken and not delivered yet."""
+
+    @property
+    def sent(self) -> int:
+        """Records delivered."""
+
+    @property
+    def dropped(self) -> int:
+        """Records given up."""
+
+    def lost(self, count: int) -> None:
+        """Count records that never came this far."""
+
+    def reopen(self) -> None:
+        """Go on in a new file, after rotation."""
+
+    async def close(self, within: float) -> None:
+        """Deliver what waits within some seconds, and end."""
+
+
+OutputT = TypeVar("OutputT", bound=Output)
+
+
+class Outputs:
+    """Every output of a process, by what makes two of them the same."""
+
+    def __init__(self) -> None:
+        self._shared: dict[Hashable, tuple[Output, int]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<Outputs {len(self._shared)} closing={len(self._closing)}>"
+
+    def __iter__(self) -> Iterator[Output]:
+        return iter([output for output, _ in self._shared.values()])
+
+    def acquire(self, key: Hashable, make: Callable[[], OutputT]) -> OutputT:
+        """Return the output of this key, made where it is not there yet."""
+        output, users = self._shared.get(key) or (make(), 0)
+        self._shared[key] = output, users + 1
+        return output  # type: ignore[return-value]  # a key stands for one class
+
+    def release(self, key: Hashable) -> None:
+        """Let go of an output; behind the last user it is closed, beside the caller."""
+        output, users = self._shared.pop(key)
+        if users > 1:
+            self._shared[key] = output, users - 1
+            return
+        task = asyncio.get_running_loop().create_task(output.close(GRACE))
+        self._closing.add(task)
+        task.add_done_callback(self._closed)
+
+    def _closed(self, task: asyncio.Task[None]) -> None:
+        self._closing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("an output did not close cleanly", exc_info=error)
+
+    def reopen(self) -> None:
+        """Go on in new files, after rotation."""
+        for output in self:
+            output.reopen()
+
+    async def stop(self) -> None:
+        """Wait until everything that was let go of is closed."""
+        for output, _ in self._shared.values():  # a plugin did not stop
+            self._closing.add(asyncio.get_running_loop().create_task(output.close(GRACE)))
+        self._shared.clear()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+
+class FileOutput:
+    """Lines to a path, ``/dev/stdout`` or ``/dev/stderr``. A path that cannot be opened is tried anew with each write."""
+
+    def __init__(self, plugin: str, path: str) -> None:
+        self.plugin = plugin
+        self.destination = path
+        self._lines = 0
+        self._lost = 0
+        self._full = False
+        self._writer = LineWriter(path, None, failed=self._failed)
+
+    def __repr__(self) -> str:
+        return f"<FileOutput {self._writer!r}>"
+
+    @property
+    def waiting(self) -> int:
+        """Lines are written as they come: what waits is not counted."""
+        return 0
+
+    @property
+    def sent(self) -> int:
+        """Lines handed over and not dropped."""
+        return self._lines - self._writer.dropped
+
+    @property
+    def dropped(self) -> int:
+        """Lines that were never written."""
+        return self._writer.dropped + self._lost
+
+    def lost(self, count: int) -> None:
+        """Count records that were never made."""
+        self._lost += count
+
+    def follow(self) -> None:
+        """Look before every write whether another file stands at the path."""
+        self._writer.follow = True
+
+    def write(self, lines: list[bytes]) -> None:
+        """Write records, a line each; never waits."""
+        before = self._writer.dropped
+        self._lines += len(lines)
+        self._writer.write(b"\n".join([*lines, b""]), len(lines))
+        full = self._writer.dropped > before and self._writer.pending > 0
+        if full and not self._full:
+            log.warning(
+                "log lines are being lost: their destination is too slow", destination=self.destination
+            )
+        self._full = full
+
+    def _failed(self, error: OSError) -> None:
+        log.error("log lines are being lost", destination=self.destination, reason=error.strerror)
+
+    def reopen(self) -> None:
+        """Go on in a new file of the same name."""
+        self._writer.reopen()
+
+    async def close(self, within: float) -> None:
+        """Write what is pending."""
+        if not await asyncio.to_thread(self._writer.close, within):
+            log.warning("log lines were left unwritten", destination=self.destination)
