@@ -17,6 +17,7 @@ from proxyd.store.consumers import Consumers
 from proxyd.store.counting import Counting
 from proxyd.telemetry.outputs import Outputs
 from proxyd.telemetry.redact import Redactor
+from proxyd.telemetry.shipper import Deliveries
 from proxyd.telemetry.tally import Tallies
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Kit:
     """Where log plugins write to; those of all generations share it."""
     tallies: Tallies = field(default_factory=Tallies)
     key_sets: KeySets = field(default_factory=KeySets)
+    deliveries: Deliveries = field(default_factory=Deliveries)
 
 
 class Plugin(Generic[ConfigT]):

@@ -104,6 +104,13 @@ class Headers:
         old = self.lines.get(key)
         self.lines[key] = line if old is None else old + line
 
+    def append(self, line: bytes) -> None:
+        """Add the whole line of a field that is not there yet, without splitting the others."""
+        if self.raw is not None:
+            self.raw += line
+        else:
+            self._lines[line[: line.index(b":")].lower()] = line
+
     def remove(self, name: bytes) -> None:
         """Take every field of this name out, if there is any."""
         self.lines.pop(name, None)

@@ -14,6 +14,7 @@ from proxyd.plugins.internal_key import InternalKey
 from proxyd.plugins.ip_restriction import IpRestriction
 from proxyd.plugins.jwt import Jwt
 from proxyd.plugins.key_auth import KeyAuth
+from proxyd.plugins.opentelemetry import OpenTelemetry
 from proxyd.plugins.prometheus import Prometheus
 from proxyd.plugins.rate_limiting import RateLimiting
 from proxyd.plugins.redirect import Redirect
@@ -37,6 +38,7 @@ PLUGINS: tuple[type[Plugin[Any]], ...] = (
     RateLimiting,
     Redirect,
     SecurityHeaders,
+    OpenTelemetry,
     Prometheus,
     FileLog,
     InternalKey,

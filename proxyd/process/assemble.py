@@ -118,6 +118,7 @@ def make_snapshot(
         outputs=telemetry.logs,
         tallies=telemetry.tallies,
         key_sets=key_sets,
+        deliveries=telemetry.deliveries,
     )
     return compile_snapshot(
         configuration,

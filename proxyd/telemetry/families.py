@@ -18,6 +18,7 @@ from prometheus_client.core import (
 )
 
 from proxyd import __version__
+from proxyd.telemetry.source_families import of_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -50,16 +51,11 @@ def pieces(telemetry: Telemetry, source: StatusSource) -> Iterator[Piece]:
         yield from sliced(make, add, meters)
     for metric in (
         *_of_requests(telemetry),
-        *_of_traffic(source),
-        *_of_targets(source),
-        *_of_tls(source),
-        *_of_key_sets(source),
-        *_of_limits(source),
+        *of_source(source),
         *_of_process(telemetry),
         *_of_logs(telemetry),
+        _of_spans(telemetry),
     ):
-        yield Piece(metric)
-    for metric in _of_config(source):
         yield Piece(metric)
 
 
@@ -194,10 +190,6 @@ _PER_ROUTE: tuple[_PerRoute, ...] = (
 # --- of the whole process ------------------------------------------------------------------------------------
 
 
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, text, value=value)
-
-
 def _of_requests(telemetry: Telemetry) -> Iterator[Metric]:
     budget = GaugeMetricFamily(
         "proxyd_latency_budget_seconds",
@@ -247,142 +239,16 @@ def _of_logs(telemetry: Telemetry) -> Iterator[Metric]:
     yield from (waiting, sent, dropped)
 
 
-def _of_traffic(source: StatusSource) -> Iterator[Metric]:
-    counts = source.connections()
-    yield _gauge(
-        "proxyd_http_requests_in_flight", "Requests under way, WebSockets left out.", counts.in_flight
+def _of_spans(telemetry: Telemetry) -> Metric:
+    spans = CounterMetricFamily(
+        "proxyd_spans",
+        "Spans of tracing plugins, by what became of them.",
+        labels=("plugin", "result"),
     )
-    connections = GaugeMetricFamily(
-        "proxyd_open_connections", "Client connections, by what they are doing.", labels=("state",)
-    )
-    connections.add_metric(("answering",), counts.in_flight)
-    connections.add_metric(("idle",), counts.idle)
-    connections.add_metric(("websocket",), counts.tunnels)
-    yield connections
-    yield _gauge("proxyd_websockets_open", "WebSocket connections.", counts.tunnels)
-    yield CounterMetricFamily(
-        "proxyd_connections", "Client connections accepted since the start.", value=counts.accepted
-    )
-    yield CounterMetricFamily(
-        "proxyd_connections_refused",
-        "Client connections closed at the connection limit.",
-        value=counts.refused,
-    )
-
-
-def _of_targets(source: StatusSource) -> Iterator[Metric]:
-    labels = ("upstream", "target", "address")
-    healthy = GaugeMetricFamily(
-        "proxyd_upstream_healthy", "Whether requests are sent to an address: 1 or 0.", labels=labels
-    )
-    in_flight = GaugeMetricFamily(
-        "proxyd_upstream_requests_in_flight", "Requests under way to an address.", labels=labels
-    )
-    connections = GaugeMetricFamily(
-        "proxyd_upstream_open_connections", "Connections to an address, idle ones included.", labels=labels
-    )
-    # Peers of one address that differ only in how they are spoken to are one series.
-    merged: dict[tuple[str, str, str], tuple[bool, int, int]] = {}
-    for target in source.targets():
-        key = (target.upstream, target.target, target.address)
-        available, requests, opened = merged.get(key, (True, 0, 0))
-        merged[key] = (
-            available and target.available,
-            requests + target.in_flight,
-            opened + target.connections,
-        )
-    for key, (available, requests, opened) in merged.items():
-        healthy.add_metric(key, available)
-        in_flight.add_metric(key, requests)
-        connections.add_metric(key, opened)
-    yield from (healthy, in_flight, connections)
-
-
-def _of_tls(source: StatusSource) -> Iterator[Metric]:
-    state = source.tls_state
-    expiry = GaugeMetricFamily(
-        "proxyd_certificate_expiry_timestamp_seconds",
-        "When a certificate ends.",
-        labels=("use", "certificate", "name"),
-    )
-    for one in state.certificates:
-        expiry.add_metric((one.use, one.certificate, one.name), one.not_after)
-    yield expiry
-    renewals = CounterMetricFamily(
-        "proxyd_certificate_renewals", "Changes of certificate files that were seen.", labels=("result",)
-    )
-    renewals.add_metric(("success",), state.succeeded)
-    renewals.add_metric(("failure",), state.failed)
-    yield renewals
-    failures = CounterMetricFamily(
-        "proxyd_tls_handshake_failures", "Handshakes with clients that failed.", labels=("reason",)
-    )
-    for reason, count in state.handshake_failures.items():
-        failures.add_metric((reason,), count)
-    yield failures
-
-
-def _of_key_sets(source: StatusSource) -> Iterator[Metric]:
-    keys = GaugeMetricFamily(
-        "proxyd_jwks_keys", "Keys known of a token issuer, by where they are published.", labels=("uri",)
-    )
-    fetches = CounterMetricFamily(
-        "proxyd_jwks_fetches", "Attempts to fetch the keys of a token issuer.", labels=("uri", "result")
-    )
-    success = GaugeMetricFamily(
-        "proxyd_jwks_last_success_timestamp_seconds",
-        "When the keys of a token issuer were last fetched.",
-        labels=("uri",),
-    )
-    for state in source.key_sets():
-        keys.add_metric((state.uri,), state.keys)
-        fetches.add_metric((state.uri, "success"), state.succeeded)
-        fetches.add_metric((state.uri, "failure"), state.failed)
-        success.add_metric((state.uri,), state.last_success)
-    yield from (keys, fetches, success)
-
-
-def _of_limits(source: StatusSource) -> Iterator[Metric]:
-    counts = source.limits()
-    yield CounterMetricFamily(
-        "proxyd_limits_strangers",
-        "Requests that shared a counter with others', because there was no room for one of their own.",
-        value=counts.strangers,
-    )
-    fallbacks = CounterMetricFamily(
-        "proxyd_limits_fallbacks",
-        "Requests that were counted by this process alone, by what was away.",
-        labels=("away",),
-    )
-    for away, count in counts.fallbacks.items():
-        fallbacks.add_metric((away,), count)
-    yield fallbacks
-
-
-def _of_config(source: StatusSource) -> Iterator[Metric]:
-    config = source.config
-    yield _gauge(
-        "proxyd_config_generation", "How many configurations have been taken over.", config.generation
-    )
-    reloads = CounterMetricFamily(
-        "proxyd_config_reloads", "Attempts to load a configuration.", labels=("result",)
-    )
-    reloads.add_metric(("success",), config.succeeded)
-    reloads.add_metric(("failure",), config.failed)
-    yield reloads
-    yield _gauge(
-        "proxyd_config_last_reload_success",
-        "Whether the last attempt to load a configuration was a success: 1 or 0.",
-        config.last_succeeded,
-    )
-    yield _gauge(
-        "proxyd_config_last_success_timestamp_seconds",
-        "When a configuration was last taken over.",
-        config.last_success,
-    )
-    yield InfoMetricFamily(
-        "proxyd_config_hash", "The configuration that runs.", value={"hash": config.digest}
-    )
+    for plugin, counts in telemetry.deliveries.by_plugin.items():
+        for result in ("sent", "dropped", "failed"):
+            spans.add_metric((plugin, result), getattr(counts, result))
+    return spans
 
 
 def _of_process(telemetry: Telemetry) -> Iterator[Metric]:

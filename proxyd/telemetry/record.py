@@ -13,6 +13,7 @@ from proxyd.telemetry.histogram import Histogram
 from proxyd.telemetry.meter import Meters, RouteMeter
 from proxyd.telemetry.outputs import Outputs
 from proxyd.telemetry.redact import Redactor
+from proxyd.telemetry.shipper import Deliveries
 from proxyd.telemetry.tally import Tallies
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Telemetry:
         "_upper",
         "access_log",
         "budget",
+        "deliveries",
         "http_date",
         "logs",
         "loop_lag",
@@ -61,6 +63,7 @@ class Telemetry:
         self.http_date = HttpDate(clock.time)
         self.meters = Meters()
         self.tallies = Tallies(self.meters)  # for the prometheus plugin
+        self.deliveries = Deliveries()  # of tracing plugins
         self.access_log = access_log
         self.redactor = redactor or Redactor()
         self.logs = Outputs()

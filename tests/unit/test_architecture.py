@@ -19,7 +19,7 @@ LAYERS = (
     {"identity", "store", "telemetry", "transform", "upstream"},
     {"keysets"},
     {"plugin"},
-    {"authentication", "issuers", "limits", "logger"},
+    {"authentication", "issuers", "limits", "logger", "tracing"},
     {"plugins", "gateway"},
     {"downstream"},
     {"apps", "control"},

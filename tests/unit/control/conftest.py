@@ -106,4 +106,5 @@ def busy(telemetry, source):
     tally.measures = Measures(status=True, latency=True, bandwidth=True)
     tally.codes = {200: 3, -404: 1}
     tally.bytes_received, tally.bytes_sent = 700, 1100
+    telemetry.deliveries.of("opentelemetry").sent = 2
     return telemetry

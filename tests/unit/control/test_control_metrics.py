@@ -127,6 +127,15 @@ async def test_the_configuration_and_the_build_are_told(busy, source):
     assert samples["process_resident_memory_bytes",] > 0
 
 
+async def test_spans_are_told_by_what_became_of_them(busy, source):
+    """One series per plugin and result."""
+    samples = await samples_of(busy, source)
+    found = {
+        dict(key[1:])["result"]: value for key, value in samples.items() if key[0] == "proxyd_spans_total"
+    }
+    assert found == {"sent": 2, "dropped": 0, "failed": 0}
+
+
 async def test_openmetrics_is_written_when_asked_for(busy, source):
     """Prometheus' own Accept header gets OpenMetrics, which ends once and parses."""
     text, content_type = await Exposition(busy, source).write(

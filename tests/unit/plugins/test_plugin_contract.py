@@ -104,8 +104,12 @@ REQUIRED = {
     "internal-key": {"keys": [{"id": "k", "secret": "0123456789abcdef"}]},
     "ip-restriction": {"deny": ["192.0.2.0/24"]},
     "rate-limiting": {"minute": 5},
+    "opentelemetry": {"traces_endpoint": "http://collector:4318/v1/traces"},
     "redirect": {"location": "https://example.com"},
 }
+
+# What is there only where an extra is installed.
+EXTRAS = {"opentelemetry": "opentelemetry.exporter.otlp.proto.http"}
 
 
 @pytest.mark.parametrize("plugin", PLUGINS, ids=lambda one: one.name)
@@ -129,6 +133,8 @@ class TestEach:
     def test_settings(self, plugin):
         """Each has a line of help, and a file that gives what is required is valid."""
         assert [name for name, field in plugin.Config.model_fields.items() if not field.description] == []
+        if plugin.name in EXTRAS:
+            pytest.importorskip(EXTRAS[plugin.name])
         entity = {"name": plugin.name, "config": REQUIRED.get(plugin.name, {})}
         text = json.dumps({"_format_version": "3.0", "plugins": [entity]})
         loaded = load_text(text, env={}, plugins={name: one.Config for name, one in BY_NAME.items()})

@@ -1,0 +1,134 @@
+"""opentelemetry: traces to a collector, by OTLP over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+
+from proxyd import tracing
+from proxyd.model.base import Milliseconds
+from proxyd.model.grammar import HeaderName
+
+if TYPE_CHECKING:
+    from proxyd.exchange import Exchange
+    from proxyd.telemetry.otlp import OtlpSender
+    from proxyd.telemetry.shipper import Limits
+    from proxyd.telemetry.spans import Span, Trace
+
+DEFAULT_RATE = 0.01  # Kong's tracing_sampling_rate
+
+
+class Config(tracing.Config):
+    """Settings of opentelemetry (Kong's ``kong/plugins/opentelemetry/schema.lua``)."""
+
+    traces_endpoint: str = Field(pattern=r"^https?://[^/\s]+", repr=False)
+    """URL of the collector, path included: usually one that ends in /v1/traces. Its older name is endpoint."""
+    headers: dict[HeaderName, str] = Field(default_factory=dict, repr=False)
+    """Headers sent to the collector, such as those that it knows its senders by."""
+    resource_attributes: dict[str, str] = Field(default_factory=dict)
+    """What is told of the gateway, beside service.name (kong), service.version and service.instance.id."""
+    sampling_rate: float | None = Field(None, ge=0, le=1)
+    """Share of traces that are recorded, 0.01 if not given."""
+    sampling_strategy: Literal["parent_drop_probability_fallback", "parent_probability_fallback"] = (
+        "parent_drop_probability_fallback"
+    )
+    """Whether a client's yes is believed (the latter), or held to sampling_rate if given; its no always is believed."""
+    queue: tracing.Queue = tracing.Queue()
+    """How spans wait to be sent."""
+    batch_span_count: int | None = Field(None, ge=1)
+    """The older name of queue.max_batch_size."""
+    batch_flush_delay: int | None = Field(None, ge=0)
+    """The older name of queue.max_coalescing_delay."""
+    connect_timeout: Milliseconds = 1000
+    """Milliseconds for a connection to the collector; the three together are what one delivery has."""
+    send_timeout: Milliseconds = 5000
+    """Milliseconds for sending to it."""
+    read_timeout: Milliseconds = 5000
+    """Milliseconds for its answer."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older(cls, data: Any) -> Any:
+        if not installed():
+            raise ValueError(
+                "opentelemetry needs packages that are not installed", "pip install 'proxyd[otel]'"
+            )
+        if isinstance(data, dict) and data.get("logs_endpoint") is not None:
+            raise ValueError(
+                "logs are not exported by OTLP", "http-log and file-log have a record per request"
+            )
+        if not isinstance(data, dict):
+            return data
+        data = {name: value for name, value in data.items() if name != "logs_endpoint"}
+        endpoint = data.pop("endpoint", None)
+        if endpoint is not None and data.get("traces_endpoint") is None:
+            data["traces_endpoint"] = endpoint
+        return data
+
+    @model_validator(mode="after")
+    def _url(self) -> Self:
+        urlsplit(self.traces_endpoint).port  # noqa: B018  # raises ValueError
+        return self
+
+
+def installed() -> bool:
+    """Whether the extra ``otel`` is."""
+    with contextlib.suppress(ModuleNotFoundError):
+        return all(
+            find_spec(f"opentelemetry.{name}") is not None
+            for name in ("sdk.trace", "exporter.otlp.proto.http")
+        )
+    return False
+
+
+class OpenTelemetry(tracing.Tracing[Config]):
+    """Records a trace of the request and of the upstream's part in it, and hands the upstream its place below.
+
+    Two spans for each sampled request: ``kong``, and ``kong.balancer`` if an upstream was asked.
+    """
+
+    name = "opentelemetry"
+    priority = 14
+    default_format = "w3c"
+
+    def prepare(self) -> None:
+        """Take over what Kong would decide from its own settings."""
+        config = self.config
+        self.rate = DEFAULT_RATE if config.sampling_rate is None else config.sampling_rate
+        self.follows = (
+            config.sampling_rate is None or config.sampling_strategy == "parent_probability_fallback"
+        )
+        super().prepare()
+
+    def sender(self) -> OtlpSender:
+        """Return the exporter."""
+        from proxyd.telemetry import otlp  # noqa: PLC0415  # an extra, and a second to import
+
+        config = self.config
+        self._spans_of = otlp.spans_of
+        timeout = (config.connect_timeout + config.send_timeout + config.read_timeout) / 1000
+        return otlp.OtlpSender(config.traces_endpoint, config.headers, config.resource_attributes, timeout)
+
+    def delivery(self) -> tuple[str, Limits]:
+        """Return the collector and the queue's limits."""
+        config = self.config
+        older = {
+            "max_batch_size": config.batch_span_count,
+            "max_coalescing_delay": config.batch_flush_delay,
+        }
+        given = {
+            name: value
+            for name, value in older.items()
+            if value is not None and name not in config.queue.model_fields_set
+        }
+        return urlsplit(config.traces_endpoint).netloc.rpartition("@")[2], config.queue.model_copy(
+            update=given
+        ).limits()
+
+    def spans(self, exchange: Exchange, trace: Trace, wall: float) -> list[Span]:
+        """Return the spans of an exchange that is over."""
+        return self._spans_of(exchange, trace, wall, self.kit.redactor)
