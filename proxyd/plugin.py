@@ -8,7 +8,9 @@ local replies too. Higher priority runs first, in every phase, as in Kong.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, get_args
+
+from pydantic import AfterValidator, model_validator
 
 from proxyd.clock import Clock
 from proxyd.keysets import KeySets
@@ -30,6 +32,27 @@ if TYPE_CHECKING:
 class Config(Entity):
     """What every plugin's settings derive from: strict, frozen, a help line under each field."""
 
+    renamed: ClassVar[dict[str, str]] = {}
+    """Names that fields had in older versions of Kong, each with today's, which wins where both are given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or cls.renamed.keys().isdisjoint(values):
+            return values
+        today = {name: value for name, value in values.items() if name not in cls.renamed}
+        for old, new in cls.renamed.items():
+            if old in values and today.get(new) is None:
+                today[new] = values[old]
+        return today
+
+
+def _or_none(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return value or None
+
+
+Listed = Annotated[tuple[str, ...] | None, AfterValidator(_or_none)]
+"""A list of texts; an empty one is as good as none, as in Kong."""
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 

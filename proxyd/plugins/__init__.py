@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from proxyd.plugins.acl import Acl
 from proxyd.plugins.basic_auth import BasicAuth
+from proxyd.plugins.bot_detection import BotDetection
 from proxyd.plugins.correlation_id import CorrelationId
 from proxyd.plugins.cors import Cors
 from proxyd.plugins.csrf import Csrf
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 PLUGINS: tuple[type[Plugin[Any]], ...] = (
     CorrelationId,
+    BotDetection,
     Cors,
     Csrf,
     Jwt,

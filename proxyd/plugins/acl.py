@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 class Config(plugin.Config):
     """Settings of acl (Kong's ``kong/plugins/acl/schema.lua``)."""
 
-    allow: tuple[str, ...] | None = Field(None, min_length=1)
+    renamed: ClassVar[dict[str, str]] = {"whitelist": "allow", "blacklist": "deny"}
+
+    allow: plugin.Listed = None
     """Groups of which one is needed; not together with deny."""
-    deny: tuple[str, ...] | None = Field(None, min_length=1)
+    deny: plugin.Listed = None
     """Groups of which none may be there."""
     hide_groups_header: bool = False
     """Whether the upstream is not told the groups."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -25,9 +25,11 @@ _MAPPED = 96  # bits in front of an IPv4 address in an IPv4-mapped one
 class Config(plugin.Config):
     """Settings of ip-restriction (Kong's ``kong/plugins/ip-restriction/schema.lua``)."""
 
-    allow: tuple[str, ...] | None = Field(None, min_length=1)
+    renamed: ClassVar[dict[str, str]] = {"whitelist": "allow", "blacklist": "deny"}
+
+    allow: plugin.Listed = None
     """Addresses and CIDR blocks of which the client must be in one."""
-    deny: tuple[str, ...] | None = Field(None, min_length=1)
+    deny: plugin.Listed = None
     """Addresses and CIDR blocks of which it must be in none; this wins over allow."""
     status: int = Field(403, ge=400, le=599)
     """Status of a refusal."""

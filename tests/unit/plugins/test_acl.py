@@ -107,3 +107,9 @@ def test_roles_and_groups_count_together():
     assert outcome(**given, allow=["admin"]) == {"x-consumer-groups": "staff, beta, admin"}
     assert outcome(**given, deny=["admin"]) == REFUSED
     assert outcome(who="ann", roles_claim="roles", allow=["admin"]) == REFUSED
+
+
+def test_older_names_are_read():
+    """Kong's before 3.0, and lists that an export leaves empty."""
+    assert Acl.Config(whitelist=["a"], deny=[]).allow == ("a",)
+    assert outcome(who="ann", blacklist=["staff"]) == REFUSED

@@ -17,7 +17,8 @@ LAN = ["10.0.0.0/8", "2001:db8::/32"]
         ({}, "allow or deny is needed"),
         ({"allow": ["10.0.0.300"]}, "'10.0.0.300' is neither"),
         ({"deny": ["example.com"]}, "neither"),
-        ({"allow": []}, "at least 1"),
+        ({"allow": []}, "allow or deny is needed"),
+        ({"allow": "10.0.0.1"}, "valid tuple"),
         ({"deny": ["::ffff:10.0.0.1/24"]}, "write it as IPv4"),
     ],
 )
@@ -74,3 +75,13 @@ def test_remembered_addresses_are_bounded():
     for number in range(10_000):
         plugin.access(exchange(peer=f"192.{number // 62_500}.{number // 250}.{number % 250}"))
     assert plugin._allows.cache_info().currsize <= 4096
+
+
+def test_older_names_are_read():
+    """Kong's before 3.0; today's win, and an empty list is none."""
+    config = IpRestriction.Config(whitelist=["10.0.0.1"], blacklist=["10.0.0.2"], deny=["10.0.0.3"])
+    assert (config.allow, config.deny) == (("10.0.0.1",), ("10.0.0.3",))
+    assert IpRestriction.Config(blacklist=["10.0.0.2"], deny=None).deny == ("10.0.0.2",)
+    assert IpRestriction.Config(allow=[], deny=["10.0.0.2"]).allow is None
+    with pytest.raises(ValidationError, match="neither an address"):
+        IpRestriction.Config(whitelist=["x"])
