@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from proxyd.gateway.tasks import Tasks
     from proxyd.upstream.peer import Peer
 
-# RFC 9110 section 9.2.2
-IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
+# RFC 9110 section 9.2.2, without TRACE, which is not forwarded
+IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 
 
 class Forwarder:

@@ -102,6 +102,8 @@ cdef int special(Fields* fields, const char* name, Py_ssize_t length, const char
             return 0
         return 0 if same(value, size, b"keep-alive", 10) else -1
     if length == 14 and not memcmp(name, b"content-length", 14):
+        if size > 1 and value[0] == 48:  # leading zeros are taken off there
+            return -1
         fields.length = number(value, size)
         return 1 if fields.length >= 0 and once(fields, ONCE_LENGTH) else -1
     if length == 12 and not memcmp(name, b"content-type", 12):
@@ -148,9 +150,7 @@ cdef int special(Fields* fields, const char* name, Py_ssize_t length, const char
         return -1
     if length >= 12 and not memcmp(name, b"x-forwarded-", 12):
         return -1
-    # An identity that the client claims; _ is - to CGI and WSGI.
-    if length >= 2 and not memcmp(name, b"x_", 2):
-        return -1
+    # An identity that the client claims.
     if length >= 10 and (not memcmp(name, b"x-consumer", 10) or not memcmp(name, b"x-credenti", 10)
                          or not memcmp(name, b"x-anonymou", 10) or not memcmp(name, b"x-authenti", 10)):
         return -1
@@ -177,6 +177,8 @@ cdef bint scan_fields(Fields* fields, const char* data, Py_ssize_t position, Py_
             return True
         start = position
         while position < end and TOKEN[<unsigned char> data[position]]:
+            if data[position] == 95 and request:  # _ is - to CGI and WSGI
+                return False
             if position - start < LONGEST:
                 name[position - start] = TOKEN[<unsigned char> data[position]]
             position += 1
@@ -251,6 +253,8 @@ def scan_request(bytes data not None, Py_ssize_t line_limit, Py_ssize_t size_lim
         return None
     position += 11
     if position > line_limit or (method_end == 7 and not memcmp(text, b"CONNECT", 7)):
+        return None
+    if method_end == 5 and not memcmp(text, b"TRACE", 5):
         return None
     if not scan_fields(&fields, text, position, end, count_limit, True) or fields.host_end == fields.host_start:
         return None

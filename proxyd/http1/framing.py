@@ -24,24 +24,19 @@ MAX_TRAILERS = 8 * 1024  # bytes of a trailer section; one header buffer of ngin
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*+;[\t\x20-\x7e\x80-\xff]*+)?\r\n")
 FIELD_LINE = re.compile(rb"^(([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[\t\x20-\x7e\x80-\xff]*+\r\n)", re.MULTILINE)
 
-# RFC 9110 section 6.5.1: fields that must not be taken from a trailer section.
-_NOT_IN_TRAILERS = frozenset(
-    {
-        b"authorization",
-        b"connection",
-        b"content-encoding",
-        b"content-length",
-        b"content-range",
-        b"content-type",
-        b"host",
-        b"proxy-authorization",
-        b"set-cookie",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
+# RFC 9110 section 6.5.1: what must not be taken from a trailer section, where it would overtake a decision that
+# the header section has brought about: framing, routing, identity, conditions, and how the content is read.
+_NOT_IN_TRAILERS = re.compile(
+    rb"age|authorization|cache-control|connection|content-(?:encoding|length|range|type)|cookie2?|date|expect"
+    rb"|expires|forwarded|host|http2-settings|if-.*|keep-alive|location|max-forwards|pragma|proxy.*|range"
+    rb"|retry-after|sec-.*|set-cookie2?|te|trailer|transfer-encoding|upgrade|vary|via|warning|www-authenticate"
+    rb"|x-(?:anonymous|authenticated|consumer|credential|forwarded|kong|real)-.*"
 )
+
+
+def is_trailer(name: bytes) -> bool:
+    """Whether a field, its name in lower case, may come in a trailer section; ``_`` is ``-`` to CGI and WSGI."""
+    return _NOT_IN_TRAILERS.fullmatch(name.replace(b"_", b"-")) is None
 
 
 class LengthDecoder:
@@ -186,7 +181,7 @@ class ChunkedDecoder:
         fields = FIELD_LINE.findall(section)
         if len(fields) != section.count(b"\n"):
             raise ProtocolError("malformed trailer section")
-        self.trailers = b"".join(line for line, name in fields if name.lower() not in _NOT_IN_TRAILERS)
+        self.trailers = b"".join(line for line, name in fields if is_trailer(name.lower()))
         self.done = True
         return end + 4
 
@@ -253,7 +248,10 @@ def _length(headers: Headers) -> int:
     value = headers.get(b"content-length") or b""
     if _CONTENT_LENGTH.fullmatch(value) is None:
         raise ProtocolError("malformed Content-Length")
-    return int(value)
+    length = int(value)
+    if value[:1] == b"0" and len(value) > 1:  # legal, and octal to some
+        headers.set(b"Content-Length", b"%d" % length)
+    return length
 
 
 def chunk(data: bytes) -> bytes:

@@ -142,6 +142,22 @@ def strip_hop_by_hop(headers: Headers) -> None:
         lines.pop(name, None)
 
 
+# What the gateway reads, writes or takes out of a request itself, but for identity, which has its own rules.
+_OURS = re.compile(
+    rb"connection|content-length|expect|forwarded|host|http2-settings|keep-alive|proxy.*|te|trailer"
+    rb"|transfer-encoding|upgrade|via|x-(?:forwarded|kong|real)-.*"
+)
+
+
+def strip_lookalikes(headers: Headers) -> None:
+    """Take out fields with ``_`` in their names that CGI and WSGI would read as one of the gateway's, or of these."""
+    lines = headers.lines
+    for name in [name for name in lines if b"_" in name]:
+        plain = name.replace(b"_", b"-")
+        if plain in lines or _OURS.fullmatch(plain) is not None:
+            del lines[name]
+
+
 _NEVER_NAMED = frozenset({b"host", b"content-length", b"cache-control", b"authorization"})
 
 

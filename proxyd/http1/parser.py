@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from proxyd.errors import ProtocolError
 from proxyd.http1.framing import FIELD_LINE, request_framing, response_framing
-from proxyd.http1.headers import Headers, strip_hop_by_hop
+from proxyd.http1.headers import Headers, strip_hop_by_hop, strip_lookalikes
 from proxyd.http1.message import BODILESS, SWITCHING, RequestHead, ResponseHead
 from proxyd.http1.target import parse_host, parse_target
 
@@ -73,7 +73,7 @@ def parse_any_request(data: bytes, limits: HeadLimits) -> tuple[RequestHead, int
         return None
     match = _REQUEST_LINE.match(data)
     if match is None:
-        raise _bad_request_line(data)
+        raise _bad_request_line(data, limits)
     method, target, minor = match.groups()
     line_end = match.end()
     if line_end > limits.line:
@@ -199,6 +199,7 @@ def _request(method: str, target: bytes, minor: int, headers: Headers) -> Reques
             raise ProtocolError("unknown expectation", 417)
         request.expect_continue = request.framing != 0
     request.trailers = b"te" in lines and b"trailers" in headers.tokens(b"te")
+    strip_lookalikes(headers)
     strip_hop_by_hop(headers)
     for described in _THIS_HOP:
         lines.pop(described, None)
@@ -228,7 +229,7 @@ def _check_partial(data: bytes, limits: HeadLimits) -> None:
     if data and not _TOKEN_START.match(data):
         raise ProtocolError("not HTTP")
     if line_end >= 0 and not _REQUEST_LINE.match(data):
-        raise _bad_request_line(data)
+        raise _bad_request_line(data, limits)
     if _BARE_LF.search(data):
         raise ProtocolError("bare LF in request head")
 
@@ -245,7 +246,9 @@ def _check_partial_response(data: bytes, limits: HeadLimits) -> None:
         raise ProtocolError("bare LF in response head")
 
 
-def _bad_request_line(data: bytes) -> ProtocolError:
+def _bad_request_line(data: bytes, limits: HeadLimits) -> ProtocolError:
+    if data.find(b"\n") >= limits.line:
+        return ProtocolError("request line too long", 414)
     if _OTHER_VERSION.match(data):
         return ProtocolError("unsupported HTTP version", 505)
     return ProtocolError("malformed request line")

@@ -23,11 +23,13 @@ _UNRESERVED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._
 _SEGMENT = _UNRESERVED + "!$&'()*+,;=:@"
 
 # A path in its one form: no empty segment but the last, no dot segment, escapes in upper case and only of what
-# must be escaped. Escapes that some backends read as a separator (/ \ ;) are left to the careful way.
+# must be escaped. Escapes that some backends read as a separator (/ \ ;), or that could begin a character of too
+# many bytes, are left to the careful way.
 _NORMAL_PATH = re.compile(
     r"(?:/(?!\.\.?(?:[/;]|\Z))"
     r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]++"
-    r"|%(?:0[1-9A-F]|1[0-9A-F]|2[0-9ABC]|3[ACDEF]|40|5[BDE]|60|7[BCDF]|[89A-F][0-9A-F]))++)++/?|/"
+    r"|%(?:0[1-9A-F]|1[0-9A-F]|2[0-9ABC]|3[ACDEF]|40|5[BDE]|60|7[BCDF]|[89ABD][0-9A-F]|C[2-9A-F]|[EF][1-9A-F]))++)"
+    r"++/?|/"
 )
 # What most targets are: a path without escapes and without a segment that begins with a dot, and a query.
 # Browsers leave much unescaped in queries; only what would end the target or the line is refused.
@@ -39,6 +41,8 @@ _FORBIDDEN_IN_PATH = re.compile(r"[^\x21-\x7e]|[#?\\]")
 _ESCAPE = re.compile(r"%(..?)?")
 # A dot segment behind an encoded separator or before a parameter: some backends would climb by it.
 _HIDDEN_DOTS = re.compile(r"(?:/|%2F|%5C)\.\.?(?:/|%2F|%5C|;|%3B|\Z)")
+# RFC 3629 section 3: characters written in more bytes than they need, which lax decoders take for . / and \.
+_OVERLONG = re.compile(r"%(?:C[01]%[89AB]|E0%[89]|F0%8)")
 _ABSOLUTE = re.compile(r"(?i:https?)://([^/?]++)([^?]*+)(\?.*+)?", re.DOTALL)
 _HOST = re.compile(
     r"(?:([A-Za-z0-9_~\-]++(?:\.[A-Za-z0-9_~\-]++)*+)\.?|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{0,5}))?"
@@ -64,8 +68,8 @@ def normalise_path(path: str) -> str:
     path are escaped. ``%2F`` stays and separates nothing.
 
     Raises ProtocolError for a path without a leading slash, a malformed escape, ``%00``, a backslash, a
-    control, a space, a non-ASCII character, ``#`` or ``?``, and for a dot segment that hides behind ``%2F``,
-    ``%5C`` or ``;``.
+    control, a space, a non-ASCII character, ``#`` or ``?``, for a dot segment that hides behind ``%2F``, ``%5C``
+    or ``;``, and for overlong UTF-8.
     """
     if _NORMAL_PATH.fullmatch(path) is not None:
         return path
@@ -78,6 +82,8 @@ def normalise_path(path: str) -> str:
     path = _without_dots(path.translate(_ESCAPED_RAW))
     if _HIDDEN_DOTS.search(path) is not None:
         raise ProtocolError("hidden dot segment in path")
+    if _OVERLONG.search(path) is not None:
+        raise ProtocolError("overlong UTF-8 in path")
     return path
 
 
@@ -94,15 +100,16 @@ def parse_target(method: str, target: bytes) -> tuple[str, str, bytes | None]:
 
     ``path`` is normalised, ``query`` starts with its ``?`` or is empty, ``authority`` is None unless the
     target was in absolute form, where it takes the place of Host. The path is ``*`` for ``OPTIONS *``.
-    Raises ProtocolError, with status 501 for CONNECT.
+    Raises ProtocolError, with status 501 for CONNECT and TRACE.
     """
     try:
         text = target.decode("ascii")
     except UnicodeDecodeError:
         raise ProtocolError("non-ASCII request target") from None
-    if method == "CONNECT":
-        # RFC 9110 section 15.6.2: nothing here can be tunnelled to, whatever the target.
-        raise ProtocolError("CONNECT", 501)
+    if method in {"CONNECT", "TRACE"}:
+        # RFC 9110 section 15.6.2: nothing here can be tunnelled to, whatever the target. Section 9.3.8: TRACE
+        # would send back to the client what the gateway tells the backend alone.
+        raise ProtocolError(method, 501)
     match = _PLAIN_TARGET.fullmatch(text)
     if match is not None:
         path, query = match.groups()
