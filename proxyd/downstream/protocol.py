@@ -30,7 +30,17 @@ HIGH_WATER = 64 * 1024  # bytes kept of what the client sends ahead
 class Downstream(Intake):
     """The server side of one client connection; implements ``gateway.sink.ClientSink``."""
 
-    __slots__ = ("_ended", "_handler", "_head_begun", "_heads", "_owner", "_pumping", "_tunnel", "requests")
+    __slots__ = (
+        "_blank",
+        "_ended",
+        "_handler",
+        "_head_begun",
+        "_heads",
+        "_owner",
+        "_pumping",
+        "_tunnel",
+        "requests",
+    )
 
     def __init__(
         self, connections: Connections, handler: Handler, limits: Limits, source: Source | None = None
@@ -40,6 +50,7 @@ class Downstream(Intake):
         self._handler = handler
         self._heads = limits.heads
         self._head_begun = False  # bytes of the next head have come, and its time runs
+        self._blank = False  # an empty line before the next head was read over
         self._pumping = False
         self._owner: ClientOwner | None = None
         self._tunnel: Pipe | None = None
@@ -108,6 +119,8 @@ class Downstream(Intake):
                 and not self._closing
                 and not self._lingering
             ):
+                if self._blank and self._buffer[:1] == b"\r":  # one empty line, however it comes
+                    raise ProtocolError("not HTTP")  # noqa: TRY301
                 parsed = parse_request(self._buffer, self._heads)
                 if parsed is None:
                     self._incomplete()
@@ -121,6 +134,7 @@ class Downstream(Intake):
     def _incomplete(self) -> None:
         if self._buffer == b"\r\n":  # RFC 9112 section 2.2: some clients send one behind a body
             self._buffer = b""
+            self._blank = True
         elif self.requests and not self._head_begun:
             self._head_begun = True
             self._within(self._limits.header_timeout)
@@ -129,7 +143,7 @@ class Downstream(Intake):
         """Begin the exchange of the request whose head leads the buffer."""
         buffer = self._buffer
         self._buffer = buffer[size:] if size < len(buffer) else b""
-        self._head_begun = False
+        self._head_begun = self._blank = False
         self.deadline = 0.0
         self.requests += 1
         limits = self._limits
