@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxyd.errors import GatewayError, Kind
+from proxyd.errors import GatewayError, Kind, ProtocolError
 from proxyd.exchange import Reply
 from proxyd.gateway.pipeline import log_failure
 from proxyd.gateway.upload import Upload
@@ -18,7 +18,6 @@ from proxyd.http1.message import BODILESS, SWITCHING
 if TYPE_CHECKING:
     import asyncio
 
-    from proxyd.errors import ProtocolError
     from proxyd.exchange import Exchange
     from proxyd.gateway.forward import Forwarder
     from proxyd.gateway.sink import ClientSink
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from proxyd.upstream.peer import Peer
 
 CONTINUE = 100
+MAX_INTERIM = 64  # 1xx before an answer; a server that shows progress by 102 sends one in 20 seconds
 NO_CONTENT = 204
 
 
@@ -37,6 +37,7 @@ class Relay:
     __slots__ = (
         "_chunked_down",
         "_forwarder",
+        "_interim_left",
         "_responding",
         "connection",
         "exchange",
@@ -66,6 +67,7 @@ class Relay:
         self.over = False
         self._forwarder = forwarder
         self._chunked_down = False
+        self._interim_left = MAX_INTERIM
         self._responding = False
         self.upload = Upload(self) if exchange.request.framing and exchange.buffered is None else None
 
@@ -115,8 +117,15 @@ class Relay:
     # --- the answer comes down -------------------------------------------------------------------------------
 
     def response_informational(self, head: ResponseHead) -> None:
-        """Pass 102, 103 and their like on; 100 was the gateway's to send."""
+        """Pass 102, 103 and their like on; 100 was the gateway's to send.
+
+        Raises ProtocolError when there is no end to them.
+        """
+        self._interim_left -= 1
+        if self._interim_left < 0:
+            raise ProtocolError("too many interim answers")
         if head.status != CONTINUE and self.exchange.request.minor:
+            head.headers.remove(b"content-length")  # RFC 9110 section 8.6: not in 1xx
             line = encoder.status_line(head.status, head.reason)
             self.sink.write_informational(b"%b%b\r\n" % (line, head.headers.encode()))
 
@@ -239,6 +248,7 @@ class Relay:
         if not self._filter_head(head):
             return
         exchange.upgraded = True
+        head.headers.remove(b"content-length")  # as above
         marks = self._forwarder.marks.proxied(exchange)
         answer = b"%bConnection: Upgrade\r\nUpgrade: websocket\r\n%b%b\r\n" % (
             encoder.STATUS_LINES[SWITCHING],

@@ -10,6 +10,7 @@ from proxyd.http1.message import CHUNKED
 if TYPE_CHECKING:
     from proxyd.errors import ProtocolError
     from proxyd.gateway.relay import Relay
+    from proxyd.http1.headers import Headers
     from proxyd.upstream.connection import UpstreamConnection
 
 REPLAY_LIMIT = 16 * 1024  # bytes of a body kept for a second try of an idempotent request
@@ -60,6 +61,8 @@ class Upload:
         """Pass the end on; from here on, the answer is waited for."""
         self.done = True
         if self._chunked:
+            if trailers:
+                trailers = _not_said_before(trailers, self._relay.exchange.request.headers)
             self._send(framing.last_chunk(trailers))
         elif self._held:
             self._send(b"")
@@ -81,3 +84,13 @@ class Upload:
         connection = self._relay.connection
         if connection is not None:
             connection.write(data)
+
+
+def _not_said_before(trailers: bytes, headers: Headers) -> bytes:
+    """Leave out what the header section says too: merged into it, a trailer would overtake the gateway's word."""
+    said = headers.lines
+    return b"".join(
+        line
+        for line in trailers.splitlines(keepends=True)
+        if line[: line.index(b":")].lower().replace(b"_", b"-") not in said
+    )
