@@ -7,12 +7,16 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import BaseModel
 
 from proxyd.plugin import PHASES, Plugin
 from proxyd.plugins import PLUGINS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydantic.fields import FieldInfo
 
 
@@ -34,15 +38,30 @@ def section(plugin: type[Plugin[Any]]) -> str:
         "| Setting | Type | Default | Meaning |",
         "|---|---|---|---|",
     ]
-    properties = plugin.Config.model_json_schema()["properties"]
-    lines += [
-        f"| `{name}` | {_type(properties[name])} | {_default(field)} | {field.description} |"
-        for name, field in plugin.Config.model_fields.items()
-    ]
+    lines += _rows(plugin.Config)
     if plugin.answers:
         lines += ["", "| Answers itself with | When |", "|---|---|"]
         lines += [f"| `{status}` | {when} |" for status, when in plugin.answers]
     return "\n".join(lines) + "\n"
+
+
+def _rows(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Return a row for each setting; those of a record stand below it, by their way from the top."""
+    rows: list[str] = []
+    properties = model.model_json_schema()["properties"]
+    for name, field in model.model_fields.items():
+        kind = _type(properties[name])
+        rows.append(f"| `{prefix}{name}` | {kind} | {_default(field)} | {field.description} |")
+        for record in _records(field.annotation):
+            rows += _rows(record, f"{prefix}{name}{'[]' if kind.startswith('list') else ''}.")
+    return rows
+
+
+def _records(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _records(inner)
 
 
 def _type(schema: dict[str, Any]) -> str:
@@ -53,7 +72,7 @@ def _type(schema: dict[str, Any]) -> str:
         return f"`{schema['const']}`"
     if "anyOf" in schema:
         return " or ".join(_type(one) for one in schema["anyOf"] if one.get("type") != "null")
-    kind = str(schema.get("type", "any"))
+    kind = "record" if "$ref" in schema else str(schema.get("type", "any"))
     if kind == "array":
         return f"list of {_type(schema.get('items', {}))}"
     if "minimum" in schema and "maximum" in schema:
@@ -65,6 +84,8 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     default = field.get_default(call_default_factory=True, validated_data={})
+    if isinstance(default, BaseModel):
+        return "`{}`"
     return "none" if default is None else f"`{json.dumps(default, default=str)}`"
 
 

@@ -10,20 +10,24 @@ from pydantic import Field, model_validator
 from proxyd import plugin
 from proxyd.exchange import Reply
 from proxyd.http1.headers import Headers
-from proxyd.limits import whom
+from proxyd.limits import ledger, whom
 from proxyd.limits.fields import Fields, Style
 from proxyd.store.counters import CountersAway
 from proxyd.store.windows import PERIODS, Windows
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from proxyd.exchange import Exchange
     from proxyd.limits.whom import Whom
     from proxyd.store.counters import Taken, Window
+    from proxyd.store.redis import RedisCounters
 
 Limit = Field(None, gt=0)
+LEAST_SYNC_RATE = 0.02  # Kong's
 
 
-class Config(plugin.Config):
+class Config(ledger.Config):
     """Settings of rate-limiting (Kong's ``kong/plugins/rate-limiting/schema.lua``)."""
 
     second: int | None = Limit
@@ -44,22 +48,16 @@ class Config(plugin.Config):
     """Header counted by, with limit_by: header."""
     path: str | None = Field(None, pattern=r"^/")
     """Path counted by, with limit_by: path."""
-    policy: Literal["local"] = "local"
-    """Where counts are kept: in this machine's memory. Kong's redis is not there yet."""
     window_type: Literal["fixed", "sliding"] = "fixed"
     """Whether windows begin with the calendar's, as in Kong, or the last one counts in part; not Kong's."""
-    fault_tolerant: bool = True
-    """Whether this process counts alone, with a warning, while counters are away; otherwise requests fail."""
-    hide_client_headers: bool = False
-    """Whether the client is not told its limits."""
     header_style: Style = "kong"
     """Which fields tell them: Kong's, ``RateLimit`` and ``RateLimit-Policy`` of the IETF's draft, or both; not Kong's."""
-    error_code: int = Field(429, ge=400, le=599)
+    error_code: int = Field(429, ge=200, le=599)
     """Status of a refusal."""
     error_message: str = Field("API rate limit exceeded", min_length=1)
     """Message of a refusal."""
     sync_rate: float = -1
-    """Accepted for Kong's sake: counts are always exact."""
+    """Accepted for Kong's sake, with policy: redis: counts are always exact."""
 
     @model_validator(mode="after")
     def _limits(self) -> Self:
@@ -73,6 +71,11 @@ class Config(plugin.Config):
             raise ValueError("limit_by: header needs header_name")
         if self.limit_by == "path" and self.path is None:
             raise ValueError("limit_by: path needs path")
+        if self.sync_rate != -1:
+            if self.policy != "redis":
+                raise ValueError("sync_rate is for policy: redis")
+            if self.sync_rate < LEAST_SYNC_RATE:
+                raise ValueError(f"sync_rate is {LEAST_SYNC_RATE} at least, or -1")
         return self
 
     def limits(self) -> dict[str, int]:
@@ -99,8 +102,15 @@ class RateLimiting(plugin.Plugin[Config]):
         self._prefix = f"rl:{self.scope.route or ''}:{self.scope.service or ''}:{config.limit_by}:".encode()
         self._whom = self._counted_by(config)
         self._time = self.kit.clock.time
-        counting = self.kit.counting
-        self._take = counting.take if config.fault_tolerant else counting.here.take
+        self._ledger = ledger.Ledger(self.kit, config)
+
+    async def start(self) -> None:
+        """Begin to use Redis, where that is the policy."""
+        self._ledger.start()
+
+    async def stop(self) -> None:
+        """Let go of it."""
+        await self._ledger.stop()
 
     @staticmethod
     def _counted_by(config: Config) -> Whom:
@@ -114,15 +124,27 @@ class RateLimiting(plugin.Plugin[Config]):
             "service": whom.by_service,
         }.get(config.limit_by, whom.by_address)
 
-    def access(self, exchange: Exchange) -> Reply | None:
-        """Count the request, or refuse it."""
+    def access(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
+        """Count the request, or refuse it; waits for Redis only."""
         now = self._time()
         windows = self._windows.at(now)
+        key = self._prefix + self._whom(exchange)
+        redis = self._ledger.there
+        if redis is not None:
+            return self._ask(exchange, redis, key, windows)
         try:
-            taken = self._take(self._prefix + self._whom(exchange), windows, now)
+            taken = self._ledger.take(key, windows, now)
         except CountersAway:
             return Reply(500)
         return self._decide(exchange, windows, taken, now)
+
+    async def _ask(
+        self, exchange: Exchange, redis: RedisCounters, key: bytes, windows: tuple[Window, ...]
+    ) -> Reply | None:
+        try:
+            return self._decide(exchange, *await self._ledger.ask(redis, key, windows))
+        except CountersAway:
+            return Reply(500)
 
     def _decide(
         self, exchange: Exchange, windows: tuple[Window, ...], taken: Taken, now: float

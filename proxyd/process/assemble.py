@@ -20,7 +20,7 @@ from proxyd.plugin import Kit
 from proxyd.plugins import BY_NAME
 from proxyd.process.tls import load_material
 from proxyd.store.consumers import Consumers
-from proxyd.store.counting import Counting
+from proxyd.store.counting import Counting, Redises
 from proxyd.store.shared import SharedCounters
 from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.record import Telemetry
@@ -34,6 +34,7 @@ from proxyd.upstream.tls import SYSTEM
 
 if TYPE_CHECKING:
     from proxyd.model.load import Loaded
+    from proxyd.model.redis import Redis
     from proxyd.model.settings import Settings
     from proxyd.upstream.connector import Endpoint
 
@@ -132,14 +133,31 @@ def make_snapshot(
 
 def make_counting(settings: Settings) -> Counting:
     """Return where this process counts, with or without a file that others share; raises ConfigError."""
+    redis = Redises(_tell_redis, _authorities(settings))
     if not settings.shared_memory:
-        return Counting()
+        return Counting(redis=redis)
     try:
-        return Counting(SharedCounters(Path(settings.shared_memory), stuck=_tell_stuck))
+        return Counting(SharedCounters(Path(settings.shared_memory), stuck=_tell_stuck), redis)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         problem = Problem(Place("shared_memory"), "", f"{settings.shared_memory}: {reason}")
         raise ConfigError([problem]) from error
+
+
+def _tell_redis(endpoint: Redis, reason: str) -> None:
+    if reason:
+        log.warning("redis is away", redis=str(endpoint), reason=reason)
+    else:
+        log.notice("redis is back", redis=str(endpoint))
+
+
+def _authorities(settings: Settings) -> str | None:
+    if settings.trusted_certificate == SYSTEM:
+        return None
+    try:
+        return read_pem(settings.trusted_certificate)
+    except TlsError as error:
+        raise ConfigError([Problem(Place("trusted_certificate"), "", str(error))]) from error
 
 
 def make_key_sets(settings: Settings, clock: Clock) -> KeySets:

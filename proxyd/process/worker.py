@@ -296,7 +296,8 @@ class Worker:
 
     def limits(self) -> LimitCounts:
         """Tell how counting goes."""
-        return LimitCounts(self._counting.strangers, dict(self._counting.fallbacks))
+        counting = self._counting
+        return LimitCounts(counting.strangers, dict(counting.fallbacks), counting.redis.states())
 
     def not_ready(self) -> str:
         """Say why no traffic should come here now, or nothing where it may."""

@@ -98,12 +98,13 @@ class KeySetState:
 class LimitCounts:
     """How counting for limits went, in requests since the start.
 
-    ``strangers`` had no counter of their own, because there was no room; ``fallbacks`` were counted by this process
-    alone, by what was away.
+    ``strangers`` had no counter of their own, because there was no room; ``fallbacks`` were counted nearer by than
+    they should have been, by what was away. ``redis`` tells of each server whether it can be counted in.
     """
 
     strangers: int = 0
     fallbacks: Mapping[str, int] = field(default_factory=dict)
+    redis: Mapping[str, bool] = field(default_factory=dict)
 
 
 class ConfigState:

@@ -128,12 +128,18 @@ def _of_limits(source: StatusSource) -> Iterator[Metric]:
     )
     fallbacks = CounterMetricFamily(
         "proxyd_limits_fallbacks",
-        "Requests that were counted by this process alone, by what was away.",
+        "Requests that were counted nearer by than they should have been, by what was away.",
         labels=("away",),
     )
     for away, count in counts.fallbacks.items():
         fallbacks.add_metric((away,), count)
     yield fallbacks
+    redis = GaugeMetricFamily(
+        "proxyd_redis_up", "Whether a Redis can be counted in: 1 or 0.", labels=("redis",)
+    )
+    for place, up in counts.redis.items():
+        redis.add_metric((place,), up)
+    yield redis
 
 
 def _of_config(source: StatusSource) -> Iterator[Metric]:

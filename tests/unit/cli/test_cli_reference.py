@@ -12,6 +12,13 @@ from proxyd.cli.reference import reference, section
 from proxyd.plugins import PLUGINS
 
 
+class Place(plugin.Config):
+    """A record."""
+
+    host: str = "h"
+    """Where."""
+
+
 class Config(plugin.Config):
     """Settings of the sample."""
 
@@ -21,6 +28,10 @@ class Config(plugin.Config):
     """Some of two."""
     count: int | None = Field(None, ge=1, le=5)
     """How many."""
+    place: Place = Place()
+    """A place."""
+    places: tuple[Place, ...] | None = None
+    """Places."""
 
 
 class Sample(plugin.Plugin[Config]):
@@ -40,6 +51,10 @@ class Sample(plugin.Plugin[Config]):
         "| `needed` | string | required | What must be given. |",
         "| `kinds` | list of `a`, `b` | `[]` | Some of two. |",
         "| `count` | integer 1 to 5 | none | How many. |",
+        "| `place` | record | `{}` | A place. |",
+        '| `place.host` | string | `"h"` | Where. |',
+        "| `places` | list of record | none | Places. |",
+        '| `places[].host` | string | `"h"` | Where. |',
     ],
 )
 def test_a_setting_is_a_row(row):

@@ -57,7 +57,7 @@ class FakeSource:
         return [KeySetState("https://id.example.com/jwks", 2, 3, 1, 1_700_000_000.0)]
 
     def limits(self):
-        return LimitCounts(strangers=7, fallbacks={"file": 2, "redis": 0})
+        return LimitCounts(strangers=7, fallbacks={"file": 2, "redis": 0}, redis={"cache:6379/0": False})
 
     def not_ready(self):
         return self.reason

@@ -97,6 +97,7 @@ async def test_connections_and_bytes_are_told(busy, source):
     assert samples["proxyd_connections_refused_total",] == 1
     assert samples["proxyd_limits_strangers_total",] == 7
     assert samples["proxyd_limits_fallbacks_total", ("away", "file")] == 2
+    assert samples["proxyd_redis_up", ("redis", "cache:6379/0")] == 0
 
 
 async def test_targets_that_differ_only_in_protocol_are_one_series(busy, source):

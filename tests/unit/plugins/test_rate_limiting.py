@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from conversation import FakeClock
 from plugin_case import exchange, kit, make
@@ -9,6 +11,7 @@ from pydantic import ValidationError
 
 from proxyd.http1.headers import Headers
 from proxyd.model.entities import Consumer, KeyAuthCredential, Service
+from proxyd.model.load import load_text
 from proxyd.plugin import Kit, Scope
 from proxyd.plugins.rate_limiting import RateLimiting
 from proxyd.store.counters import CountersAway, LocalCounters
@@ -44,12 +47,90 @@ def told(plugin, one, reply):
         ({"minute": 1, "limit_by": "header"}, "needs header_name"),
         ({"minute": 1, "limit_by": "path"}, "needs path"),
         ({"minute": 1, "policy": "cluster"}, "local"),
+        ({"minute": 1, "policy": "redis"}, "needs redis.host"),
+        ({"minute": 1, "policy": "redis", "redis": {"sentinel_master": "m"}}, "go together"),
+        (
+            {"minute": 1, "redis": {"cluster_nodes": [{}], "sentinel_master": "m", "sentinel_nodes": [{}]}},
+            "exclude",
+        ),
+        ({"minute": 1, "redis": {"cluster_nodes": [{}], "database": 1}}, "only the database 0"),
+        ({"minute": 1, "redis": {"hosts": "a"}}, "Extra inputs"),
+        ({"minute": 1, "sync_rate": 1}, "for policy: redis"),
+        ({"minute": 1, "policy": "redis", "redis_host": "a", "sync_rate": 0.01}, "0.02 at least"),
     ],
 )
 def test_what_is_refused(config, message):
     """Limits that contradict one another, and what would be counted nowhere."""
     with pytest.raises(ValidationError, match=message):
         RateLimiting.Config(**config)
+
+
+@pytest.mark.parametrize(
+    ("config", "place", "patience"),
+    [
+        ({"redis": {"host": "new"}}, "new:6379/0", 2.0),
+        (
+            {"redis_host": "old", "redis_port": 7000, "redis_database": 2, "redis_timeout": 50},
+            "old:7000/2",
+            0.05,
+        ),
+        (
+            {"redis_host": "old", "redis_port": 7000, "redis": {"host": "new", "timeout": 70}},
+            "new:7000/0",
+            0.07,
+        ),
+        ({"redis": {"host": "new", "connect_timeout": 10, "read_timeout": 30}}, "new:6379/0", 0.03),
+        ({"redis": {"host": "new", "timeout": 20, "read_timeout": 30}}, "new:6379/0", 0.02),
+        ({"redis": {"sentinel_master": "m", "sentinel_nodes": [{"host": "s"}]}}, "sentinel:m/0", 2.0),
+        ({"redis": {"cluster_nodes": [{"ip": "n"}]}}, "cluster:n:6379", 2.0),
+    ],
+)
+def test_which_redis_is_meant(config, place, patience):
+    """Kong's fields, those of Enterprise, and the older flat ones, over which the newer win one by one."""
+    endpoint = RateLimiting.Config(minute=1, policy="redis", **config).endpoint
+    assert (str(endpoint), endpoint.patience) == (place, patience)
+
+
+def test_a_password_is_shown_nowhere():
+    """Given in either form, or in the environment."""
+    plugin = {
+        "name": "rate-limiting",
+        "config": {
+            "minute": 1,
+            "policy": "redis",
+            "redis_host": "h",
+            "redis_password": "s3cret-old",
+            "redis": {"password": "{vault://env/redis-password}", "sentinel_password": None},
+        },
+    }
+    text = json.dumps({"_format_version": "3.0", "plugins": [plugin]})
+    registry = {"rate-limiting": RateLimiting.Config}
+    (config,) = load_text(
+        text, env={"REDIS_PASSWORD": "s3cret-new"}, plugins=registry
+    ).plugin_configs.values()
+    assert config.endpoint.password == "s3cret-new"
+    assert "s3cret" not in repr(config) + str(config) + repr(config.endpoint) + str(config.endpoint)
+
+
+async def test_redis_that_is_away_from_the_start():
+    """Requests wait for it once, and are then counted here, or fail; none passes uncounted."""
+    where = {"policy": "redis", "redis": {"host": "127.0.0.1", "port": 1, "timeout": 1000}}
+    for tolerant, expected in ((True, [None, 429, 429]), (False, [500, 500, 500])):
+        lent = kit()
+        plugin = make(RateLimiting, lent, year=1, fault_tolerant=tolerant, **where)
+        await plugin.start()
+        replies = [await plugin.access(exchange())]
+        replies += [plugin.access(exchange()) for _ in range(2)]  # without an awaitable
+        assert [reply and reply.status for reply in replies] == expected
+        assert lent.counting.fallbacks["redis"] == (3 if tolerant else 0)
+        await plugin.stop()
+        await plugin.stop()
+
+
+def test_an_instance_that_was_not_started_counts_here():
+    """As in a rehearsal: nothing is opened."""
+    plugin = make(RateLimiting, year=1, policy="redis", redis_host="h")
+    assert [plugin.access(exchange()) is None for _ in range(2)] == [True, False]
 
 
 def test_what_clients_are_told():
