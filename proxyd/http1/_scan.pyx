@@ -8,7 +8,7 @@ about it; tests hold the two equal where this one answers.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeASCII
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memchr, memcmp, memcpy
 
 cdef enum:
     CAPACITY = 65536  # bytes of a head; larger ones are left to Python
@@ -25,7 +25,7 @@ cdef enum:
 cdef unsigned char[256] TOKEN  # 0: not in a field name (RFC 9110 section 5.6.2); otherwise the byte in lower case
 cdef unsigned char[256] VALUE  # 1: in a field value (RFC 9110 section 5.5)
 cdef unsigned char[256] PATH  # 1: in a path segment without being escaped (RFC 3986 section 3.3)
-cdef char[CAPACITY] kept  # the fields of the head under work; the interpreter's lock guards it
+cdef char[CAPACITY] kept  # what is being put together; the interpreter's lock guards it
 
 
 def _fill():
@@ -318,3 +318,35 @@ def scan_response(bytes data not None, Py_ssize_t size_limit, Py_ssize_t count_l
         fields.idle,
         PyBytes_FromStringAndSize(kept, fields.kept),
     )
+
+
+def split_lines(bytes raw):
+    """Return the lines of a section by their lower-case names, repeated ones behind one another."""
+    cdef const char* text = PyBytes_AS_STRING(raw)
+    cdef const char* found
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(raw)
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t colon, end, index
+    cdef unsigned char byte
+    cdef bytes key, line
+    cdef dict lines = {}
+    while start < size:
+        found = <const char*> memchr(text + start, 10, size - start)
+        end = size if found is NULL else found - text + 1
+        found = <const char*> memchr(text + start, 58, end - start)
+        if found is NULL:
+            raise ValueError("a line without a colon")
+        colon = found - text
+        if colon - start <= CAPACITY:
+            for index in range(start, colon):
+                byte = <unsigned char> text[index]
+                kept[index - start] = byte + 32 if 65 <= byte <= 90 else byte
+            key = PyBytes_FromStringAndSize(kept, colon - start)
+        else:
+            key = raw[start:colon].lower()
+        line = PyBytes_FromStringAndSize(text + start, end - start)
+        if key in lines:
+            line = <bytes> lines[key] + line
+        lines[key] = line
+        start = end
+    return lines

@@ -15,6 +15,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+try:
+    from proxyd.http1._scan import split_lines
+except ImportError:  # built where there is a compiler
+    split_lines = None  # type: ignore[assignment]
+
 # RFC 9110 section 7.6.1, and what else must not travel: these describe one hop only.
 HOP_BY_HOP = frozenset(
     {
@@ -45,10 +50,7 @@ class Headers:
     def lines(self) -> dict[bytes, bytes]:
         """The raw lines by lower-case name; may be changed."""
         if self.raw is not None:
-            lines = self._lines
-            for line in self.raw.splitlines(keepends=True):
-                name = line[: line.index(b":")].lower()
-                lines[name] = lines[name] + line if name in lines else line
+            self._lines = split_any_lines(self.raw) if split_lines is None else split_lines(self.raw)
             self.raw = None
         return self._lines
 
@@ -122,6 +124,15 @@ class Headers:
     def encode(self) -> bytes:
         """Return the section's lines, without the empty line behind them."""
         return b"".join(self._lines.values()) if self.raw is None else self.raw
+
+
+def split_any_lines(raw: bytes) -> dict[bytes, bytes]:
+    """Do what the compiled ``split_lines`` does."""
+    lines: dict[bytes, bytes] = {}
+    for line in raw.splitlines(keepends=True):
+        name = line[: line.index(b":")].lower()
+        lines[name] = lines[name] + line if name in lines else line
+    return lines
 
 
 def _values(lines: bytes) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 from feeding import said
@@ -10,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxyd.errors import ProtocolError
-from proxyd.http1 import encoder, parser
+from proxyd.http1 import encoder, headers, parser
 from proxyd.http1.framing import ChunkedDecoder, chunk, last_chunk
 from proxyd.http1.headers import HOP_BY_HOP, Headers, is_field_value
 from proxyd.http1.parser import HeadLimits
@@ -130,6 +131,7 @@ NOT_AS_IT_WAS = HOP_BY_HOP | {b"content-length", b"host", b"content-type", b"aut
 
 # --- the scanner is the parser -------------------------------------------------------------------------------
 
+CONTROL = re.compile(rb"[\r\n]")
 scanner = pytest.mark.skipif(parser.scan_request is None, reason="the scanner was not built")
 
 
@@ -157,6 +159,14 @@ def test_the_scanner_reads_an_answer_as_the_parser_does(data, method, tail):
     assert outcome(parser.parse_response, data + tail, method, LIMITS) == outcome(
         parser.parse_any_response, data + tail, method, LIMITS
     )
+
+
+@scanner
+@given(st.lists(st.tuples(st.sampled_from([b"A", b"a", b"X-Y"]), st.binary(max_size=9)), max_size=9))
+def test_the_scanner_splits_a_section_as_python_does(fields):
+    """Names in lower case, repeated fields behind one another, in their order."""
+    section = b"".join(b"%b:%b\r\n" % (name, CONTROL.sub(b"", value)) for name, value in fields)
+    assert list(headers.split_lines(section).items()) == list(headers.split_any_lines(section).items())
 
 
 small = st.builds(HeadLimits, line=st.integers(10, 60), size=st.integers(20, 160), count=st.integers(0, 5))
