@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import Field
 
@@ -12,9 +12,10 @@ from proxyd import plugin
 from proxyd.telemetry.kong_record import Recorder
 from proxyd.telemetry.lua_fields import LuaLine, compile_fields
 from proxyd.telemetry.noted import Noted
+from proxyd.telemetry.queue import Limits, Queue, Sender
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable
 
     from proxyd.exchange import Exchange
     from proxyd.telemetry.outputs import Output
@@ -25,6 +26,62 @@ class Config(plugin.Config):
 
     custom_fields_by_lua: dict[str, LuaLine] | None = Field(None)
     """Fields to add to the record or, with ``return nil``, to take out; of Lua, only one-line forms are understood."""
+
+
+class QueueSettings(plugin.Config):
+    """Settings of the queue before a collector (Kong's ``kong/tools/queue_schema.lua``)."""
+
+    max_batch_size: int = Field(1, ge=1, le=1_000_000)
+    """Records sent together."""
+    max_coalescing_delay: float = Field(1, ge=0, le=3600)
+    """Seconds that a batch may wait to become full."""
+    max_entries: int = Field(10_000, ge=1, le=1_000_000)
+    """Records that may wait; beyond that the oldest are dropped."""
+    max_bytes: int | None = Field(None, ge=1)
+    """Bytes that may wait; the same."""
+    max_retry_time: float = 60
+    """Seconds after which a batch that is not taken is dropped; -1 for a single try."""
+    initial_retry_delay: float = Field(0.01, ge=0.001, le=1_000_000)
+    """Seconds before the second try, doubled for each further one."""
+    max_retry_delay: float = Field(60, ge=0.001, le=1_000_000)
+    """Most seconds between two tries."""
+    concurrency_limit: Literal[-1, 1] = 1
+    """Batches under way at once: one, or with -1 up to 16."""
+
+
+# Kong's former settings, with the defaults that its exports still carry.
+_FORMER = {"retry_count": 10, "queue_size": 1, "flush_timeout": 2}
+
+
+class QueueConfig(Config):
+    """The settings of every plugin that has a queue."""
+
+    queue: QueueSettings = QueueSettings()
+    """How records wait for the collector."""
+    retry_count: int | None = None
+    """Deprecated and without effect, as in Kong: `queue.max_retry_time` says how long."""
+    queue_size: int | None = Field(None, ge=1, le=1_000_000)
+    """Deprecated: `queue.max_batch_size`, which wins."""
+    flush_timeout: float | None = Field(None, ge=0, le=3600)
+    """Deprecated: `queue.max_coalescing_delay`, which wins."""
+
+    def notices(self) -> Iterable[tuple[str, str]]:
+        """Tell of former settings that are there with a value of their own."""
+        return [
+            (name, "is deprecated: see queue")
+            for name, default in _FORMER.items()
+            if getattr(self, name) not in {None, default}
+        ]
+
+    def limits(self) -> Limits:
+        """Return what the queue is held to."""
+        given = self.queue.model_dump()
+        given["max_bytes"] = given["max_bytes"] or 0
+        for former, name in (("queue_size", "max_batch_size"), ("flush_timeout", "max_coalescing_delay")):
+            value = getattr(self, former)
+            if value not in {None, _FORMER[former]} and name not in self.queue.model_fields_set:
+                given[name] = value
+        return Limits(**given)
 
 
 ConfigT = TypeVar("ConfigT", bound=plugin.Config)
@@ -87,6 +144,38 @@ class Logger(plugin.Plugin[ConfigT], ABC):
         self.output = self.kit.outputs.acquire(self.output_key(), self.open)
         self._take([exchange])
         self.kit.outputs.release(self.output_key())
+
+
+QueueConfigT = TypeVar("QueueConfigT", bound=QueueConfig)
+
+
+class QueueLogger(Logger[QueueConfigT]):
+    """Base of the plugins that send records to a collector. A subclass says where, and how."""
+
+    output: Queue
+
+    def limits(self) -> Limits:
+        """Return what the queue is held to."""
+        return self.config.limits()
+
+    @abstractmethod
+    def sender(self) -> tuple[str, Sender]:
+        """Return the collector's name, without a credential, and what sends there."""
+
+    def open(self) -> Queue:
+        """Make the queue; the collector is connected to when there is something to send."""
+        destination, sender = self.sender()
+        return Queue(self.name, destination, self.limits(), sender, self.kit.clock.now)
+
+    def log(self, exchange: Exchange) -> None:
+        """Note the exchange; its record is sent later."""
+        self._note(exchange)
+
+    def deliver(self, batch: list[Exchange], wall: float) -> None:
+        """Put a record of each into the queue."""
+        line, put = self.recorder.line, self.output.put
+        for exchange in batch:
+            put(line(exchange, wall))
 
 
 def _not_started(_exchange: Exchange) -> None:

@@ -23,7 +23,7 @@ from proxyd.telemetry.shipper import Deliveries
 from proxyd.telemetry.tally import Tallies
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from proxyd.exchange import Exchange, Reply
     from proxyd.http1.headers import Headers
@@ -46,6 +46,10 @@ class Config(Entity):
                 today[new] = values[old]
         return today
 
+    def notices(self) -> Iterable[tuple[str, str]]:
+        """Return what a load is to warn of, as field and message: of a deprecated setting, for one."""
+        return ()
+
 
 def _or_none(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return value or None
@@ -53,6 +57,7 @@ def _or_none(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 Listed = Annotated[tuple[str, ...] | None, AfterValidator(_or_none)]
 """A list of texts; an empty one is as good as none, as in Kong."""
+
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 

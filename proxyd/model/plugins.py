@@ -108,6 +108,9 @@ class PluginChecker:
         config = decoder.model(draft, ("config",), model, plugin.config, strict=False)
         if config is not None:
             self.configs[plugin.id] = config
+            for field, message in getattr(config, "notices", tuple)():
+                place, path, _ = draft.locate(("config", field), self._report.file)
+                self._report.warn(place, path, message)
         return True
 
     def _stranger(self, draft: Draft, plugin: Plugin) -> bool:

@@ -11,6 +11,7 @@ from proxyd.plugins.correlation_id import CorrelationId
 from proxyd.plugins.cors import Cors
 from proxyd.plugins.csrf import Csrf
 from proxyd.plugins.file_log import FileLog
+from proxyd.plugins.http_log import HttpLog
 from proxyd.plugins.internal_key import InternalKey
 from proxyd.plugins.ip_restriction import IpRestriction
 from proxyd.plugins.jwt import Jwt
@@ -42,6 +43,7 @@ PLUGINS: tuple[type[Plugin[Any]], ...] = (
     SecurityHeaders,
     OpenTelemetry,
     Prometheus,
+    HttpLog,
     FileLog,
     InternalKey,
     RequestTermination,

@@ -165,13 +165,20 @@ def make_key_sets(settings: Settings, clock: Clock) -> KeySets:
 
     Their servers are held to what https backends are that verify.
     """
+    return KeySets(clock, tls=client_tls(settings))
+
+
+def client_tls(settings: Settings) -> ssl.SSLContext | None:
+    """Return what servers that the gateway itself asks are verified with, None for what the system trusts.
+
+    Raises ConfigError.
+    """
     if settings.trusted_certificate == SYSTEM:
-        return KeySets(clock)
+        return None
     try:
-        tls = ssl.create_default_context(cadata=read_pem(settings.trusted_certificate))
+        return ssl.create_default_context(cadata=read_pem(settings.trusted_certificate))
     except (TlsError, ssl.SSLError) as error:
         raise ConfigError([Problem(Place("trusted_certificate"), "", str(error))]) from error
-    return KeySets(clock, tls=tls)
 
 
 def _tell_stuck(stuck: bool) -> None:

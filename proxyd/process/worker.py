@@ -81,6 +81,7 @@ class Worker:
         access_log = open_access_log(settings.proxy_access_log, clock, loop, redactor)
         self.telemetry = Telemetry(clock, access_log, settings.latency_budget, redactor)
         begun.callback(self.telemetry.close)
+        self.telemetry.logs.tls = assemble.client_tls(settings)
         begun.push_async_callback(self.telemetry.logs.stop)
         self._wheel = DeadlineWheel(clock, loop)
         begun.callback(self._wheel.close)

@@ -13,6 +13,7 @@ from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.writer import LineWriter
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Hashable, Iterator
 
 GRACE = 5.0  # seconds that a stopping gateway gives all of them together
@@ -52,9 +53,13 @@ OutputT = TypeVar("OutputT", bound=Output)
 
 
 class Outputs:
-    """Every output of a process, by what makes two of them the same."""
+    """Every output of a process, by what makes two of them the same.
 
-    def __init__(self) -> None:
+    ``tls`` is what the certificates of collectors are verified with, None for what the system trusts.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self.tls = tls
         self._shared: dict[Hashable, tuple[Output, int]] = {}
         self._closing: set[asyncio.Task[None]] = set()
 

@@ -31,7 +31,12 @@ RANK = {package: rank for rank, packages in enumerate(LAYERS) for package in pac
 
 # Off the request path, where aiohttp is the client or the server.
 AIOHTTP = {"apps", "control"}
-AIOHTTP_CLIENTS = {"proxyd/guard/aiohttp.py", "proxyd/keysets.py", "proxyd/upstream/probe.py"}
+AIOHTTP_CLIENTS = {
+    "proxyd/guard/aiohttp.py",
+    "proxyd/keysets.py",
+    "proxyd/telemetry/http_sender.py",
+    "proxyd/upstream/probe.py",
+}
 
 MAX_MODULE, MAX_CLASS, MAX_FUNCTION = 400, 300, 60  # lines
 

@@ -101,6 +101,7 @@ REQUIRED = {
     "acl": {"allow": ["staff"]},
     "cors": {},
     "file-log": {"path": "/dev/stdout"},
+    "http-log": {"http_endpoint": "http://127.0.0.1:9"},
     "internal-key": {"keys": [{"id": "k", "secret": "0123456789abcdef"}]},
     "ip-restriction": {"deny": ["192.0.2.0/24"]},
     "rate-limiting": {"minute": 5},
