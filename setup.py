@@ -17,6 +17,7 @@ COMPILED = (
     "downstream/intake",
     "downstream/listener",
     "downstream/protocol",
+    "gateway/filtering",
     "gateway/forward",
     "gateway/forwarded",
     "gateway/handler",

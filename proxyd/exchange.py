@@ -75,6 +75,10 @@ class Exchange:
     matched_prefix = ""  # what strip_path takes off
     captures: dict[str | int, str] | None = None  # groups of the route's regular expression
     upstream_path = ""  # path and query sent to the upstream
+    # What a plugin has the upstream sent instead of what the request says; empty for that.
+    replaced_method = ""
+    replaced_path = ""  # in its normal form, without the query; the service's path is not put before it
+    replaced_host = ""
     # Who asks, once a plugin has found out.
     consumer: Consumer | None = None
     credential: Stored | None = None
@@ -137,6 +141,11 @@ class Exchange:
         if self.own_headers is not None:
             return self.own_headers
         return self.response.headers if self.response is not None else None
+
+    @property
+    def upstream_method(self) -> str:
+        """The method that the upstream is asked with."""
+        return self.replaced_method or self.request.method
 
     @property
     def headers(self) -> Headers:

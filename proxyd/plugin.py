@@ -108,6 +108,8 @@ class Plugin(Generic[ConfigT]):
     Config: ClassVar[type[Any]]  # what the class is generic in
     answers: ClassVar[tuple[tuple[int | str, str], ...]] = ()
     """When it answers a request itself, by status; a setting that holds the status stands for it. For the reference."""
+    holds_answer: ClassVar[bool] = False
+    """Whether nothing of an answer goes out before ``body_filter`` has seen its end, so that it can still be refused."""
 
     secret_arguments: tuple[str, ...] = ()
     """Names of query arguments and headers whose values no log shows; a plugin whose settings name them sets it in ``prepare``."""
@@ -139,6 +141,14 @@ class Plugin(Generic[ConfigT]):
 
     def header_filter(self, exchange: Exchange, status: int, headers: Headers) -> None:
         """Change the answer's headers, of the upstream's answers and of the gateway's own alike."""
+
+    def wants_body(self, exchange: Exchange, status: int, headers: Headers) -> bool:
+        """Whether ``body_filter`` is to see this answer; asked once, behind every ``header_filter``.
+
+        An answer whose body nobody wants keeps its length and costs nothing.
+        """
+        del exchange, status, headers
+        return True
 
     def body_filter(self, exchange: Exchange, data: bytes, last: bool) -> bytes:
         """Return what takes the place of this piece of the answer's body."""

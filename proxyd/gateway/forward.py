@@ -60,7 +60,8 @@ class Forwarder:
         relay = Relay(exchange, route, sink, self)
         sink.attach(relay)
         request = exchange.request
-        path = route.join(exchange.matched_prefix, request.path)  # as paths.Targets says
+        # As paths.Targets says.
+        path = exchange.replaced_path or route.join(exchange.matched_prefix, request.path)
         exchange.upstream_path = path + request.query if request.query else path
         relay.own_lines = self._own_lines(exchange, route)
         if not route.service.balancer.resolved:
@@ -72,7 +73,7 @@ class Forwarder:
         except GatewayError as error:
             relay.fail(error, Reply(error.status, message_for(error), fault=True))
             return
-        connection = peer.pool.acquire(request.method in IDEMPOTENT)
+        connection = peer.pool.acquire(exchange.upstream_method in IDEMPOTENT)
         if connection is not None:
             relay.begin(connection)
         else:
@@ -104,9 +105,11 @@ class Forwarder:
         exchange.address = peer.address
         request = exchange.request
         host = peer.host_line
-        if route.preserve_host and request.host:
+        if exchange.replaced_host:
+            host = b"Host: %b\r\n" % exchange.replaced_host.encode()
+        elif route.preserve_host and request.host:
             host = b"Host: %b\r\n" % request.host.encode()
-        line = f"{request.method} {exchange.upstream_path} HTTP/1.1\r\n".encode()
+        line = f"{exchange.upstream_method} {exchange.upstream_path} HTTP/1.1\r\n".encode()
         relay.head = b"".join(
             (line, host, request.headers.encode(), relay.own_lines, exchange.buffered or b"")
         )
@@ -156,7 +159,7 @@ class Forwarder:
                 exchange.failed_tries = []
             exchange.failed_tries.append((relay.peer.address, error.status))
         self.left(relay)
-        stale = reused and exchange.request.method in IDEMPOTENT
+        stale = reused and exchange.upstream_method in IDEMPOTENT
         safe = error.retry is Retry.SAFE or (error.retry is Retry.IF_REUSED and stale)
         return safe and relay.may_repeat() and 0 < exchange.tries <= service.retries
 

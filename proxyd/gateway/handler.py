@@ -164,8 +164,9 @@ class Handler:
             try:
                 for header_phase in route.pipeline.header_filter:
                     header_phase(exchange, status, headers)
-                for body_phase in route.pipeline.body_filter:
-                    body = body_phase(exchange, body, True)
+                if route.pipeline.body_filter:
+                    for body_phase in route.pipeline.filters(exchange, status, headers)[0]:
+                        body = body_phase(exchange, body, True)
             except Exception as error:  # noqa: BLE001  # this is the last answer that there is
                 log_failure(exchange, error)
         exchange.own_headers = headers

@@ -105,6 +105,8 @@ class Targets:
 
     def __call__(self, exchange: Exchange) -> str:
         """Return path and query as they would be sent now; the exchange has been matched."""
+        if exchange.replaced_path:
+            return exchange.replaced_path + exchange.request.query
         route = exchange.route
         assert route is not None  # noqa: S101  # no phase runs before
         join = self._joiners.get(route.id)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from proxyd.exchange import Exchange
+    from proxyd.http1.headers import Headers
 
 log = get_logger("gateway")
 
@@ -110,8 +111,21 @@ class Pipeline:
     request: tuple[Callable[..., Any], ...] = ()
     header_filter: tuple[Callable[..., Any], ...] = ()
     body_filter: tuple[Callable[..., Any], ...] = ()
+    wants_body: tuple[Callable[..., Any], ...] = ()  # one for each body_filter
+    holds_answer: tuple[bool, ...] = ()  # the same
     log: tuple[Callable[..., Any], ...] = ()
     choosers: tuple[Chooser, ...] = ()
+
+    def filters(
+        self, exchange: Exchange, status: int, headers: Headers
+    ) -> tuple[tuple[Callable[..., Any], ...], bool]:
+        """Return the body filters that want this answer, and whether it must be held until they have all of it."""
+        wanting = [
+            (phase, holds)
+            for phase, wants, holds in zip(self.body_filter, self.wants_body, self.holds_answer, strict=True)
+            if wants(exchange, status, headers)
+        ]
+        return tuple(phase for phase, _ in wanting), any(holds for _, holds in wanting)
 
 
 def build(plugins: Iterable[Plugin[Any]], route: str | None, service: str | None) -> Pipeline:
@@ -129,13 +143,20 @@ def build(plugins: Iterable[Plugin[Any]], route: str | None, service: str | None
     )
     choosers = tuple(Chooser(instances) for instances in ordered)
     bound = {phase: tuple(filter(None, (_bind(one, phase) for one in choosers))) for phase in PHASES}
+    filtering = [one for one in choosers if _bind(one, "body_filter") is not None]
     return Pipeline(
         request=bound["rewrite"] + bound["access"],
         header_filter=bound["header_filter"],
         body_filter=bound["body_filter"],
+        wants_body=tuple(_bind(one, "wants_body") or _always for one in filtering),
+        holds_answer=tuple(one.instances()[0].holds_answer for one in filtering),
         log=bound["log"],
         choosers=choosers,
     )
+
+
+def _always(*_: Any) -> bool:
+    return True
 
 
 def _bind(chooser: Chooser, phase: str) -> Callable[..., Any] | None:

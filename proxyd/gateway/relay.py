@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from proxyd.errors import GatewayError, Kind, ProtocolError
 from proxyd.exchange import Reply
+from proxyd.gateway.filtering import Filtering, choose, reframe
 from proxyd.gateway.pipeline import log_failure
+from proxyd.gateway.reply import message_for
 from proxyd.gateway.upload import Upload
 from proxyd.http1 import encoder, framing
-from proxyd.http1.message import BODILESS, SWITCHING
+from proxyd.http1.message import SWITCHING
 
 if TYPE_CHECKING:
     import asyncio
@@ -36,6 +38,7 @@ class Relay:
 
     __slots__ = (
         "_chunked_down",
+        "_filtering",
         "_forwarder",
         "_interim_left",
         "_responding",
@@ -69,6 +72,7 @@ class Relay:
         self._chunked_down = False
         self._interim_left = MAX_INTERIM
         self._responding = False
+        self._filtering: Filtering | None = None  # where a plugin wants the answer's body
         self.upload = Upload(self) if exchange.request.framing and exchange.buffered is None else None
 
     def __repr__(self) -> str:
@@ -83,7 +87,7 @@ class Relay:
         service = self.route.service
         self.connection = connection
         exchange.connected = exchange.sent = now = self._forwarder.now()
-        connection.start(self, exchange.request.method, service.read_timeout, service.write_timeout)
+        connection.start(self, exchange.upstream_method, service.read_timeout, service.write_timeout)
         if self.upload is None:
             connection.write(self.head)
             connection.request_ended(now)
@@ -132,64 +136,62 @@ class Relay:
     def response_head(self, head: ResponseHead, now: float) -> None:
         """Send the answer's head on, framed anew for this client."""
         exchange = self.exchange
-        route = self.route
         exchange.response = head
         exchange.response_started = now
         exchange.status = status = head.status
         self._responding = True
-        route.service.balancer.observe(self.peer, status, now - exchange.sent)  # type: ignore[arg-type]
+        self.route.service.balancer.observe(self.peer, status, now - exchange.sent)  # type: ignore[arg-type]
         if status == SWITCHING:
             self._upgrade(head)
             return
-        headers = head.headers
         if exchange.context is not None and "balancer" in exchange.context:
-            headers.add(b"Set-Cookie", exchange.context["balancer"])
-        pipeline = route.pipeline
-        if pipeline.header_filter and not self._filter_head(head):
+            head.headers.add(b"Set-Cookie", exchange.context["balancer"])
+        pipeline = self.route.pipeline
+        watched = pipeline.header_filter or pipeline.body_filter or exchange.replaced_method
+        if watched and not self._filter_head(head):
             return
         extra = b""
-        if head.framing or (pipeline.body_filter and status not in BODILESS):
-            if head.framing < 0 or pipeline.body_filter:
-                extra = self._frame(head)
+        if head.framing < 0 or self._filtering is not None:
+            extra = reframe(exchange.request, head)
+            self._chunked_down = bool(extra)
         elif status == NO_CONTENT:
-            headers.remove(b"content-length")  # RFC 9110 section 8.6
+            head.headers.remove(b"content-length")  # RFC 9110 section 8.6
+        self._hold_head(head, extra)
+
+    def _hold_head(self, head: ResponseHead, extra: bytes) -> None:
+        """Have the head sent with the first bytes behind it."""
+        exchange = self.exchange
         if not self.sink.will_keep_alive():
             extra += b"Connection: close\r\n"
         elif not exchange.request.minor:
             extra += b"Connection: keep-alive\r\n"
-        line = encoder.status_line(status, head.reason)
         marks = self._forwarder.marks.proxied(exchange)
-        answer = b"".join((line, headers.encode(), extra, marks, b"\r\n"))
+        answer = b"".join(
+            (encoder.status_line(head.status, head.reason), head.headers.encode(), extra, marks, b"\r\n")
+        )
         exchange.head_sent = len(answer)
         self.sink.hold(answer)
 
     def _filter_head(self, head: ResponseHead) -> bool:
+        """Show the head to the plugins, and return whether it may go out now."""
+        pipeline = self.route.pipeline
         try:
-            for phase in self.route.pipeline.header_filter:
+            for phase in pipeline.header_filter:
                 phase(self.exchange, head.status, head.headers)
+            self._filtering = choose(self.exchange, pipeline, head)
         except Exception as error:  # noqa: BLE001  # what a filter was to take out must not get through
             self._responding = False
             self._crashed(error)
             return False
-        return True
-
-    def _frame(self, head: ResponseHead) -> bytes:
-        """Frame a body whose length is not known, or not known any more."""
-        request = self.exchange.request
-        if request.method == "HEAD":
-            return b""
-        head.headers.remove(b"content-length")
-        if request.minor:
-            self._chunked_down = True
-            return b"Transfer-Encoding: chunked\r\n"
-        request.keep_alive = False  # HTTP/1.0 knows no other end than the connection's
-        return b""
+        # While the head waits, another answer can still be given.
+        self._responding = self._filtering is None or self._filtering.head is None
+        return self._responding
 
     def response_data(self, data: bytes) -> None:
         """Send a piece of the answer's body on."""
         exchange = self.exchange
-        if self.route.pipeline.body_filter:
-            data = self._filtered(data, last=False)
+        if self._filtering is not None:
+            data = self._filtered(self._filtering, data, last=False)
         if data:
             exchange.bytes_sent += len(data)
             self.sink.write(framing.chunk(data) if self._chunked_down else data)
@@ -203,9 +205,8 @@ class Relay:
         exchange = self.exchange
         exchange.response_ended = now
         self.connection = None
-        filters = self.route.pipeline.body_filter
-        if filters and not exchange.upgraded:
-            self._flush_filters()
+        if self._filtering is not None:
+            self._flush_filters(self._filtering)
         if self._chunked_down:
             self.sink.write(framing.last_chunk(trailers))
         if not self.over:
@@ -213,20 +214,24 @@ class Relay:
             self._record()
             self.sink.finish()
 
-    def _flush_filters(self) -> None:
-        data = self._filtered(b"", last=True)
-        if data and self.exchange.request.method != "HEAD" and self.exchange.status not in BODILESS:
+    def _flush_filters(self, filtering: Filtering) -> None:
+        data = self._filtered(filtering, b"", last=True)
+        if self.over:
+            return
+        if (head := filtering.head) is not None:
+            self._responding = True
+            head.headers.set(b"Content-Length", b"%d" % len(data))
+            self._hold_head(head, b"")
+        if data:
             self.exchange.bytes_sent += len(data)
             self.sink.write(framing.chunk(data) if self._chunked_down else data)
 
-    def _filtered(self, data: bytes, *, last: bool) -> bytes:
+    def _filtered(self, filtering: Filtering, data: bytes, *, last: bool) -> bytes:
         try:
-            for phase in self.route.pipeline.body_filter:
-                data = phase(self.exchange, data, last)
+            return filtering.feed(data, last)
         except Exception as error:  # noqa: BLE001  # the same
             self._crashed(error)
             return b""
-        return data
 
     def client_writable(self, writable: bool) -> None:
         """Pause the upstream's answer while the client is slow to take it."""
@@ -281,13 +286,15 @@ class Relay:
 
     def _crashed(self, error: Exception) -> None:
         """Take an exception of a plugin that looked at the answer."""
-        log_failure(self.exchange, error)
+        if not isinstance(error, GatewayError):
+            log_failure(self.exchange, error)
+            error = GatewayError(Kind.INTERNAL, f"a plugin failed: {error!r}")
         self._drop_connection()
-        self.exchange.error = GatewayError(Kind.INTERNAL, f"a plugin failed: {error!r}")
+        self.exchange.error = error
         if self._responding:
             self._abort_client()
         else:
-            self._answer(Reply(500, fault=True))
+            self._answer(Reply(error.status, message_for(error), fault=True))
 
     def fail(self, error: GatewayError, reply: Reply) -> None:
         """Answer with the gateway's own reply; no further try follows."""

@@ -103,7 +103,7 @@ class InternalKey(plugin.Plugin[Config]):
         value = sign(
             self._id,
             self._secret,
-            method=exchange.request.method,
+            method=exchange.upstream_method,
             target=self.kit.upstream_target(exchange),
             consumer=consumer,
             digest=digest,
