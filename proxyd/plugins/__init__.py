@@ -22,6 +22,7 @@ from proxyd.plugins.rate_limiting import RateLimiting
 from proxyd.plugins.redirect import Redirect
 from proxyd.plugins.request_size_limiting import RequestSizeLimiting
 from proxyd.plugins.request_termination import RequestTermination
+from proxyd.plugins.request_transformer import RequestTransformer
 from proxyd.plugins.security_headers import SecurityHeaders
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ PLUGINS: tuple[type[Plugin[Any]], ...] = (
     RequestSizeLimiting,
     Acl,
     RateLimiting,
+    RequestTransformer,
     Redirect,
     SecurityHeaders,
     OpenTelemetry,

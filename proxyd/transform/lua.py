@@ -28,6 +28,10 @@ class RenderError(Exception):
     """A template asks for what Lua does not do; the text holds no value, for one may be secret."""
 
 
+class UnsendableError(RenderError):
+    """What a template makes of a request cannot stand where it is put: a line end in a header, ``..`` in a path."""
+
+
 class Repeated(tuple[bytes, ...]):
     """The values of a field that was sent more than once, in order; numbered from 1."""
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from proxyd.transform.lexer import TemplateError
-from proxyd.transform.lua import MAX_RESULT, RenderError, rendered
+from proxyd.transform.lua import MAX_RESULT, RenderError, UnsendableError, rendered
 from proxyd.transform.parser import Parser
 from proxyd.transform.scope import Scope
 
 if TYPE_CHECKING:
     from proxyd.transform.parser import Expression
 
-__all__ = ["MAX_TEMPLATE", "RenderError", "Scope", "Template", "TemplateError"]
+__all__ = ["MAX_TEMPLATE", "RenderError", "Scope", "Template", "TemplateError", "UnsendableError"]
 
 MAX_TEMPLATE: Final = 16 * 1024  # characters; several keys of a signing service fit
 
@@ -42,12 +42,22 @@ class Template:
     def __repr__(self) -> str:
         return f"<Template {'literal' if self.literal is not None else f'parts={len(self._parts)}'}>"
 
-    def render(self, scope: Scope) -> bytes:
-        """Return the text for one request; raises RenderError where an expression has no value."""
+    @classmethod
+    def verbatim(cls, text: str) -> Template:
+        """Make one of a text in which ``$(`` means nothing."""
+        made = cls("")
+        made.literal = text.encode()
+        return made
+
+    def render(self, scope: Scope | None) -> bytes:
+        """Return the text for one request; raises RenderError where an expression has no value.
+
+        Without a ``scope``, where there is nothing but literal text.
+        """
         if self.literal is not None:
             return self.literal
         result = b"".join(
-            [part if isinstance(part, bytes) else rendered(part(scope)) for part in self._parts]
+            [part if isinstance(part, bytes) else rendered(part(scope)) for part in self._parts]  # type: ignore[arg-type]
         )
         if len(result) > MAX_RESULT:
             raise RenderError("a text gets too long")
