@@ -60,12 +60,16 @@ class ConfigError(ProxydError):
 
 
 class ProtocolError(ProxydError):
-    """The peer's bytes are not strict HTTP/1.1; answer ``status`` and close. ``reason`` is for the log."""
+    """The peer's bytes are not strict HTTP/1.1; answer ``status`` and close. ``reason`` is for the log.
 
-    def __init__(self, reason: str, status: int = 400) -> None:
+    ``message`` is for the client where a policy was broken and not the protocol.
+    """
+
+    def __init__(self, reason: str, status: int = 400, message: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.status = status
+        self.message = message
 
 
 # --- forwarding ------------------------------------------------------------------------------------------

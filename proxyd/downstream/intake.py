@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from proxyd.gateway.sink import BodyReceiver
     from proxyd.http1.framing import Decoder
 
+BODY_TOO_LARGE = "Request size limit exceeded"  # Kong's, for request-size-limiting
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -73,7 +74,8 @@ class Intake(ClientConnection):
             self._stop_body(receiver, exchange, ProtocolError("body over client_max_body_size", 413))
             return
         if 0 <= exchange.body_limit < exchange.bytes_received:
-            self._stop_body(receiver, exchange, ProtocolError("body over the route's limit", 413))
+            error = ProtocolError("body over the route's limit", 413, BODY_TOO_LARGE)
+            self._stop_body(receiver, exchange, error)
             return
         if payload:
             receiver.body_data(payload)

@@ -148,7 +148,8 @@ class Handler:
 
     def _crashed(self, exchange: Exchange, route: CompiledRoute, sink: ClientSink, error: Exception) -> None:
         if isinstance(error, ProtocolError):  # of the body that a plugin wanted to read: the client's fault
-            self.reply(exchange, route, sink, Reply(error.status, fault=True))
+            refusal = Reply(error.status, error.message, fault=not error.message)
+            self.reply(exchange, route, sink, refusal)
             return
         log_failure(exchange, error)
         self.reply(exchange, route, sink, Reply(500, fault=True))

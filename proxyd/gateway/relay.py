@@ -109,7 +109,7 @@ class Relay:
         if self._responding:
             self._abort_client()
         else:
-            self._answer(Reply(error.status, fault=True))
+            self._answer(Reply(error.status, error.message, fault=not error.message))
 
     def upstream_writable(self, writable: bool) -> None:
         """Pause the client's body while the upstream is slow to take it."""

@@ -46,8 +46,10 @@ class RequestSizeLimiting(plugin.Plugin[Config]):
         self._limit = self.config.allowed_payload_size * _UNITS[self.config.size_unit]
 
     def access(self, exchange: Exchange) -> Reply | None:
-        """Look at Content-Length, and have the rest watched on its way."""
+        """Look at Content-Length and at what has been read, and have the rest watched on its way."""
         request = exchange.request
+        if exchange.bytes_received > self._limit:  # an earlier plugin has read it
+            return Reply(413, _TOO_LARGE)
         if request.framing > self._limit:
             return Reply(417 if request.expect_continue else 413, _TOO_LARGE)
         if request.framing < 0:  # chunked

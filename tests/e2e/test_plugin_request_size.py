@@ -25,6 +25,29 @@ async def test_bodies_are_held_to_the_limit(gateway, origin, raw):
     assert [request.body for request in upstream.requests[:2]] == [b"hello", b"hello"]
 
 
+async def test_every_refusal_looks_alike(gateway, origin, raw):
+    """In the shape that the client accepts, whether the size was said beforehand, came out on the way, or was read."""
+    upstream = await origin(OK)
+    limit = {"name": "request-size-limiting", "config": {"allowed_payload_size": 5, "size_unit": "bytes"}}
+    key = {"name": "key-auth", "config": {"key_in_body": True}}
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nAccept: text/plain\r\nContent-Type: application/json\r\n"
+    document = b'{"apikey": "k", "more": "and more"}'
+    chunks = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(document), document)
+    length = b"Content-Length: %d\r\n\r\n%b" % (len(document), document)
+    consumers = [{"username": "c", "keyauth_credentials": [{"key": "k"}]}]
+    for plugins, rest in (
+        ([limit], length),
+        ([limit], chunks),
+        ([limit, key], chunks),
+        ([limit, key], length),
+    ):
+        proxy = await gateway(config_for(upstream.port, plugins=plugins, consumers=consumers))
+        answer = await (await raw(proxy.port)).ask(head + rest)
+        assert (answer.status, answer["content-type"]) == (413, "text/plain; charset=utf-8")
+        assert answer.body.startswith(b"Request size limit exceeded\nrequest_id: ")
+    assert [request for request in upstream.requests if document in request.body] == []
+
+
 async def test_a_redirect(gateway, origin, raw):
     """Answered without the upstream."""
     upstream = await origin(OK)

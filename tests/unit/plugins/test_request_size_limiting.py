@@ -47,6 +47,18 @@ def test_chunks_are_watched():
     assert one.body_limit == 5
 
 
+@pytest.mark.parametrize(("received", "passes"), [(5, True), (6, False)])
+def test_what_has_been_read_is_looked_at(received, passes):
+    """An earlier plugin may have read a body that did not say its size."""
+    one = exchange(method="POST")
+    one.request.framing = CHUNKED
+    one.bytes_received = received
+    one.buffered = b"x"  # what is left of it for the upstream
+    reply = make(RequestSizeLimiting, allowed_payload_size=5, size_unit="bytes").access(one)
+    assert (reply is None) == passes
+    assert passes or (reply.status, reply.message) == (413, "Request size limit exceeded")
+
+
 def test_a_length_can_be_required():
     """Of all that does not come in chunks."""
     plugin = make(RequestSizeLimiting, require_content_length=True)
