@@ -74,8 +74,8 @@ class Intake(ClientConnection):
             self._stop_body(receiver, exchange, ProtocolError("body over client_max_body_size", 413))
             return
         if 0 <= exchange.body_limit < exchange.bytes_received:
-            error = ProtocolError("body over the route's limit", 413, BODY_TOO_LARGE)
-            self._stop_body(receiver, exchange, error)
+            larger = ProtocolError("body over the route's limit", 413, BODY_TOO_LARGE)
+            self._stop_body(receiver, exchange, larger)
             return
         if payload:
             receiver.body_data(payload)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from proxyd.plugins.acl import Acl
 from proxyd.plugins.basic_auth import BasicAuth
 from proxyd.plugins.bot_detection import BotDetection
+from proxyd.plugins.connection_limiting import ConnectionLimiting
 from proxyd.plugins.correlation_id import CorrelationId
 from proxyd.plugins.cors import Cors
 from proxyd.plugins.csrf import Csrf
@@ -39,6 +40,7 @@ PLUGINS: tuple[type[Plugin[Any]], ...] = (
     IpRestriction,
     RequestSizeLimiting,
     Acl,
+    ConnectionLimiting,
     RateLimiting,
     RequestTransformer,
     Redirect,

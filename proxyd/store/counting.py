@@ -61,6 +61,7 @@ class Counting:
     ``here`` are the machine's, where processes share a file, and otherwise this process's. ``memory`` is this process's
     alone: it stands in while another process holds the file. ``fallbacks`` counts the requests that were counted
     elsewhere than they should have been, by what was away: so a limit held by each alone may have let more through.
+    ``under_way`` are requests that have begun and not ended, by whose they are.
     """
 
     def __init__(self, counters: Counters | None = None, redis: Redises | None = None) -> None:
@@ -68,6 +69,7 @@ class Counting:
         self.memory = LocalCounters()
         self.here = counters or self.memory
         self.fallbacks = {"file": 0, "redis": 0}
+        self.under_way: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"<Counting {self.here!r} fallbacks={sum(self.fallbacks.values())}>"

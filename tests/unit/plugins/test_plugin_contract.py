@@ -99,6 +99,7 @@ def test_plugins_stand_in_the_order_in_which_they_run():
 # What a plugin cannot do without.
 REQUIRED = {
     "acl": {"allow": ["staff"]},
+    "connection-limiting": {"per_ip": 10},
     "cors": {},
     "file-log": {"path": "/dev/stdout"},
     "http-log": {"http_endpoint": "http://127.0.0.1:9"},
