@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from random import getrandbits
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from proxyd import plugin
+from proxyd.model.base import Milliseconds
 from proxyd.model.grammar import HeaderName
+from proxyd.telemetry.post import Post
 from proxyd.telemetry.propagation import READERS, WRITERS, Context, write_w3c
 from proxyd.telemetry.shipper import Limits, Shipper
 from proxyd.telemetry.spans import Trace, new_span_id, new_trace_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from proxyd.exchange import Exchange
     from proxyd.http1.headers import Headers
@@ -33,6 +36,21 @@ HeaderType = Literal["preserve", "ignore", "w3c", "b3", "b3-single", "jaeger"]
 OLD_ORDER: tuple[Readable, ...] = ("b3", "w3c", "jaeger")  # in which header_type looks for a context
 WHOLE = 128  # bits of a trace id
 FULL = 1 << 64  # of so many trace ids, the share to be recorded is
+
+
+def check_endpoint(text: str) -> str:
+    """Accept the URL of a collector."""
+    try:
+        url = urlsplit(text)
+        usable = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("not a URL that can be posted to", "http://collector:4318/v1/traces")
+    return text
+
+
+Endpoint = Annotated[str, AfterValidator(check_endpoint), WithJsonSchema({"type": "string", "format": "uri"})]
 
 
 class Propagation(plugin.Config):
@@ -89,6 +107,14 @@ class Config(plugin.Config):
     """Which formats of a trace's context are read and written."""
     http_response_header_for_traceid: HeaderName | None = None
     """Header in which the client is told the trace's id."""
+    queue: Queue = Queue()
+    """How spans wait to be sent."""
+    connect_timeout: Milliseconds = 1000
+    """Milliseconds for a connection to the collector."""
+    send_timeout: Milliseconds = 5000
+    """Milliseconds for sending to it; the longer one of this and read_timeout holds for both."""
+    read_timeout: Milliseconds = 5000
+    """Milliseconds for its answer."""
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -104,15 +130,15 @@ class Tracing(plugin.Plugin[ConfigT], ABC):
 
     @abstractmethod
     def sender(self) -> Sender | None:
-        """Return what brings spans to the collector, None to record nothing."""
+        """Return what brings spans to the collector, None where contexts are only passed on."""
 
     @abstractmethod
     def spans(self, exchange: Exchange, trace: Trace, wall: float) -> list[Span]:
         """Return the spans of an exchange that is over."""
 
-    @abstractmethod
-    def delivery(self) -> tuple[str, Limits]:
-        """Return the collector's name for the log, without credentials, and the queue's limits."""
+    def queue(self) -> Queue:
+        """Return the queue's settings."""
+        return self.config.queue
 
     # --- set up ----------------------------------------------------------------------------------------------
 
@@ -130,10 +156,20 @@ class Tracing(plugin.Plugin[ConfigT], ABC):
         sender = self.sender()
         self._shipper: Shipper | None = None
         if sender is not None:
-            destination, limits = self.delivery()
             self._shipper = Shipper(
-                sender, destination, self.kit.deliveries.of(self.name), self.kit.clock.now, limits
+                sender,
+                self._destination,
+                self.kit.deliveries.of(self.name),
+                self.kit.clock.now,
+                self.queue().limits(),
             )
+
+    def post(self, endpoint: str, headers: Mapping[str, str]) -> Post:
+        """Return what posts to the collector at ``endpoint``, which the log knows by its host and port."""
+        config = self.config
+        self._destination = urlsplit(endpoint).netloc.rpartition("@")[2]
+        timeout = max(config.send_timeout, config.read_timeout) / 1000
+        return Post(endpoint, headers, config.connect_timeout / 1000, timeout)
 
     def _formats(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the formats to read and to write (``get_plugin_params`` in kong/tracing/propagation/init.lua)."""
@@ -159,7 +195,7 @@ class Tracing(plugin.Plugin[ConfigT], ABC):
         headers = exchange.headers
         if self._usual and headers.raw is not None and not exchange.traceparent:
             trace_id = getrandbits(self.bits) or 1
-            if trace_id % FULL < self._bound and self._shipper is not None:
+            if trace_id % FULL < self._bound:
                 self._record(exchange, trace_id, 0, short=self._short)
             else:
                 exchange.keep(self.name, None)
@@ -230,6 +266,6 @@ class Tracing(plugin.Plugin[ConfigT], ABC):
         return "", None
 
     def _sampled(self, trace_id: int, parent: bool | None) -> bool:
-        if self._shipper is None or parent is False:
+        if parent is False:
             return False
         return (parent is True and self.follows) or trace_id % FULL < self._bound

@@ -25,12 +25,14 @@ from proxyd.plugins.request_size_limiting import RequestSizeLimiting
 from proxyd.plugins.request_termination import RequestTermination
 from proxyd.plugins.request_transformer import RequestTransformer
 from proxyd.plugins.security_headers import SecurityHeaders
+from proxyd.plugins.zipkin import Zipkin
 
 if TYPE_CHECKING:
     from proxyd.plugin import Plugin
 
 PLUGINS: tuple[type[Plugin[Any]], ...] = (
     CorrelationId,
+    Zipkin,
     BotDetection,
     Cors,
     Csrf,

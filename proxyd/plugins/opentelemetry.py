@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import contextlib
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from proxyd import tracing
-from proxyd.model.base import Milliseconds
+from proxyd.http1.headers import is_field_value
 from proxyd.model.grammar import HeaderName
 
 if TYPE_CHECKING:
     from proxyd.exchange import Exchange
     from proxyd.telemetry.otlp import OtlpSender
-    from proxyd.telemetry.shipper import Limits
     from proxyd.telemetry.spans import Span, Trace
 
 DEFAULT_RATE = 0.01  # Kong's tracing_sampling_rate
 
 
+def check_value(text: str) -> str:
+    """Accept what can stand in a header; the text may be a secret and is not shown."""
+    if not text.isascii() or not is_field_value(text.encode()):
+        raise ValueError("holds characters that cannot stand in a header")
+    return text
+
+
+HeaderValue = Annotated[str, AfterValidator(check_value)]
+
+
 class Config(tracing.Config):
     """Settings of opentelemetry (Kong's ``kong/plugins/opentelemetry/schema.lua``)."""
 
-    traces_endpoint: str = Field(pattern=r"^https?://[^/\s]+", repr=False)
+    traces_endpoint: tracing.Endpoint = Field(repr=False)
     """URL of the collector, path included: usually one that ends in /v1/traces. Its older name is endpoint."""
-    headers: dict[HeaderName, str] = Field(default_factory=dict, repr=False)
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, repr=False)
     """Headers sent to the collector, such as those that it knows its senders by."""
     resource_attributes: dict[str, str] = Field(default_factory=dict)
     """What is told of the gateway, beside service.name (kong), service.version and service.instance.id."""
@@ -37,18 +45,10 @@ class Config(tracing.Config):
         "parent_drop_probability_fallback"
     )
     """Whether a client's yes is believed (the latter), or held to sampling_rate if given; its no always is believed."""
-    queue: tracing.Queue = tracing.Queue()
-    """How spans wait to be sent."""
     batch_span_count: int | None = Field(None, ge=1)
     """The older name of queue.max_batch_size."""
     batch_flush_delay: int | None = Field(None, ge=0)
     """The older name of queue.max_coalescing_delay."""
-    connect_timeout: Milliseconds = 1000
-    """Milliseconds for a connection to the collector; the three together are what one delivery has."""
-    send_timeout: Milliseconds = 5000
-    """Milliseconds for sending to it."""
-    read_timeout: Milliseconds = 5000
-    """Milliseconds for its answer."""
 
     @model_validator(mode="before")
     @classmethod
@@ -69,18 +69,13 @@ class Config(tracing.Config):
             data["traces_endpoint"] = endpoint
         return data
 
-    @model_validator(mode="after")
-    def _url(self) -> Self:
-        urlsplit(self.traces_endpoint).port  # noqa: B018  # raises ValueError
-        return self
-
 
 def installed() -> bool:
     """Whether the extra ``otel`` is."""
     with contextlib.suppress(ModuleNotFoundError):
         return all(
             find_spec(f"opentelemetry.{name}") is not None
-            for name in ("sdk.trace", "exporter.otlp.proto.http")
+            for name in ("sdk.trace", "exporter.otlp.proto.common")
         )
     return False
 
@@ -110,24 +105,17 @@ class OpenTelemetry(tracing.Tracing[Config]):
 
         config = self.config
         self._spans_of = otlp.spans_of
-        timeout = (config.connect_timeout + config.send_timeout + config.read_timeout) / 1000
-        return otlp.OtlpSender(config.traces_endpoint, config.headers, config.resource_attributes, timeout)
+        headers = {**config.headers, "Content-Type": "application/x-protobuf"}
+        return otlp.OtlpSender(self.post(config.traces_endpoint, headers), config.resource_attributes)
 
-    def delivery(self) -> tuple[str, Limits]:
-        """Return the collector and the queue's limits."""
+    def queue(self) -> tracing.Queue:
+        """Return the queue's settings, with the older names' where the newer ones are not given."""
         config = self.config
-        older = {
-            "max_batch_size": config.batch_span_count,
-            "max_coalescing_delay": config.batch_flush_delay,
-        }
-        given = {
-            name: value
-            for name, value in older.items()
-            if value is not None and name not in config.queue.model_fields_set
-        }
-        return urlsplit(config.traces_endpoint).netloc.rpartition("@")[2], config.queue.model_copy(
-            update=given
-        ).limits()
+        older = {"max_batch_size": config.batch_span_count, "max_coalescing_delay": config.batch_flush_delay}
+        given = config.queue.model_fields_set
+        return config.queue.model_copy(
+            update={name: value for name, value in older.items() if value is not None and name not in given}
+        )
 
     def spans(self, exchange: Exchange, trace: Trace, wall: float) -> list[Span]:
         """Return the spans of an exchange that is over."""

@@ -1,19 +1,18 @@
-"""Spans to an OpenTelemetry collector: OTLP over HTTP, by OpenTelemetry's own exporter.
+"""Spans to an OpenTelemetry collector: OTLP over HTTP, encoded by OpenTelemetry's own packages.
 
 Attributes follow the HTTP semantic conventions, stable since version 1.23 of OpenTelemetry's conventions. The packages
-are an extra, so this module is imported only where a configuration asks for it.
+are an extra, so this module is imported only where a configuration asks for it. Their exporter is not used: it tries
+again for itself, tells what went wrong nowhere but in a line of its log per failure, and takes settings from the
+environment.
 """
 
 from __future__ import annotations
 
-import logging
-import threading
 from typing import TYPE_CHECKING
 
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
@@ -21,13 +20,13 @@ from proxyd import __version__
 from proxyd.model.grammar import split_port
 from proxyd.telemetry.kong import node_id
 from proxyd.telemetry.meter import METHODS, OTHER
-from proxyd.telemetry.shipper import DeliveryError
 from proxyd.telemetry.spans import MAX_TEXT, asked, client_span, server_span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from proxyd.exchange import Exchange
+    from proxyd.telemetry.post import Post
     from proxyd.telemetry.redact import Redactor
     from proxyd.telemetry.spans import Span, Trace, Value
 
@@ -115,35 +114,11 @@ def _address(attributes: dict[str, Value], text: str) -> None:
 # --- delivery ------------------------------------------------------------------------------------------------
 
 
-class _LastWords(logging.Handler):
-    """Keeps what the exporter has to say, which it tells nobody but its log, for the one line of an outage."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.of = threading.local()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.of.thread = record.getMessage()
-
-
-_words = _LastWords()
-
-
-def _quieten() -> None:
-    """Have the exporter log to ``_words`` alone: it writes a line for every failure."""
-    logger = logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter")
-    if _words not in logger.handlers:
-        logger.addHandler(_words)
-        logger.propagate = False
-
-
 class OtlpSender:
-    """Sends batches to ``endpoint``, the full URL, each within ``timeout`` seconds."""
+    """Hands batches to a collector; ``resource`` is what it is told of the gateway beside the usual."""
 
-    def __init__(
-        self, endpoint: str, headers: Mapping[str, str], resource: Mapping[str, str], timeout: float
-    ) -> None:
-        _quieten()
+    def __init__(self, post: Post, resource: Mapping[str, str]) -> None:
+        self._post = post
         self._resource = Resource(
             {
                 "service.name": "kong",
@@ -153,17 +128,10 @@ class OtlpSender:
             }
         )
         self._scope = InstrumentationScope("proxyd", __version__, SCHEMA)
-        self._exporter = OTLPSpanExporter(endpoint=endpoint, headers=dict(headers), timeout=timeout)
 
     def send(self, batch: Sequence[Span]) -> None:
         """Deliver a batch; raises DeliveryError."""
-        _words.of.thread = "no answer"
-        if self._exporter.export([self._convert(span) for span in batch]) is not SpanExportResult.SUCCESS:
-            raise DeliveryError(str(_words.of.thread))
-
-    def close(self) -> None:
-        """Give up what is under way."""
-        self._exporter.shutdown()
+        self._post(encode_spans([self._convert(span) for span in batch]).SerializeToString())
 
     def _convert(self, span: Span) -> ReadableSpan:
         trace = span.trace.trace_id

@@ -27,13 +27,10 @@ class DeliveryError(Exception):
 
 
 class Sender(Protocol):
-    """Brings one batch to a collector. Called from the thread, except for ``close``."""
+    """Brings one batch to a collector. Called from the thread."""
 
     def send(self, batch: Sequence[Span]) -> None:
         """Deliver a batch, within a time of its own; raises DeliveryError."""
-
-    def close(self) -> None:
-        """Give up what is under way, and let go of connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +128,6 @@ class Shipper:
         if thread is not None:
             await asyncio.to_thread(thread.join, timeout)
         self._abandoned = True
-        self._sender.close()
         left = len(self._queue)
         if left:
             self._counts.failed += left

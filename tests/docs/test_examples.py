@@ -31,7 +31,7 @@ def test_an_example_loads(block):
     """A part of a file is taken for the top level of one; the variables that it names are set."""
     if "name: opentelemetry" in block:
         pytest.importorskip(
-            "opentelemetry.exporter.otlp.proto.http", reason="the extra otel is not installed"
+            "opentelemetry.exporter.otlp.proto.common", reason="the extra otel is not installed"
         )
     text = block if "_format_version" in block else f'_format_version: "3.0"\n{block}'
     names = {name for found in NAMES.findall(text) for name in found if name}

@@ -12,7 +12,7 @@ from e2e_wire import OK, closed_port
 
 from proxyd import __version__
 
-pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the extra otel is not installed")
+pytest.importorskip("opentelemetry.exporter.otlp.proto.common", reason="the extra otel is not installed")
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"

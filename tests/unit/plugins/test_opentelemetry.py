@@ -18,7 +18,7 @@ from proxyd.plugins import BY_NAME, opentelemetry
 from proxyd.plugins.opentelemetry import OpenTelemetry
 from proxyd.telemetry.propagation import read_b3_single, read_jaeger, read_w3c
 
-pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the extra otel is not installed")
+pytest.importorskip("opentelemetry.exporter.otlp.proto.common", reason="the extra otel is not installed")
 
 ENDPOINT = "http://collector:4318/v1/traces"
 CLOCK = FakeClock()
@@ -63,13 +63,13 @@ def test_the_older_names_are_understood():
     """endpoint, batch_span_count and batch_flush_delay, with the new names winning."""
     config = load(endpoint=ENDPOINT, batch_span_count=7, batch_flush_delay=2)
     assert config.traces_endpoint == ENDPOINT
-    limits = make(OpenTelemetry, kit(), **config.model_dump(exclude_unset=True)).delivery()[1]
+    limits = make(OpenTelemetry, kit(), **config.model_dump(exclude_unset=True)).queue().limits()
     assert (limits.batch, limits.delay) == (7, 2)
     config = load(
         endpoint="http://old", traces_endpoint=ENDPOINT, batch_span_count=7, queue={"max_batch_size": 9}
     )
     assert config.traces_endpoint == ENDPOINT
-    assert make(OpenTelemetry, kit(), **config.model_dump(exclude_unset=True)).delivery()[1].batch == 9
+    assert make(OpenTelemetry, kit(), **config.model_dump(exclude_unset=True)).queue().max_batch_size == 9
 
 
 def test_an_export_with_nulls_loads():
@@ -95,7 +95,10 @@ def test_an_export_with_nulls_loads():
         ({"traces_endpoint": ENDPOINT, "propagation": {"inject": ["datadog"]}}, "inject"),
         ({"traces_endpoint": ENDPOINT, "header_type": "ot"}, "header_type"),
         ({"traces_endpoint": ENDPOINT, "metrics": {}}, "metrics"),
-        ({"traces_endpoint": "http://h:99999/x"}, "ort"),
+        ({"traces_endpoint": "http://h:99999/x"}, "not a URL"),
+        ({"traces_endpoint": "http:///x"}, "not a URL"),
+        ({"traces_endpoint": ENDPOINT, "headers": {"X-Key": "a\r\nb"}}, "headers"),
+        ({"traces_endpoint": ENDPOINT, "headers": {"X Key": "a"}}, "headers"),
     ],
 )
 def test_what_is_not_done_is_refused(config, message):
@@ -116,7 +119,7 @@ def test_the_collectors_key_is_not_shown():
     """Headers may hold secrets, and a URL too: neither is in a repr or in the name for the log."""
     config = load(traces_endpoint="http://me:secret@collector/v1/traces", headers={"api-key": "secret"})
     instance = make(OpenTelemetry, kit(), **config.model_dump(exclude_unset=True))
-    assert instance.delivery()[0] == "collector"
+    assert instance._destination == "collector"
     assert "secret" not in repr(config)
 
 

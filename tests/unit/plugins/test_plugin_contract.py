@@ -111,7 +111,7 @@ REQUIRED = {
 }
 
 # What is there only where an extra is installed.
-EXTRAS = {"opentelemetry": "opentelemetry.exporter.otlp.proto.http"}
+EXTRAS = {"opentelemetry": "opentelemetry.exporter.otlp.proto.common"}
 
 
 @pytest.mark.parametrize("plugin", PLUGINS, ids=lambda one: one.name)
