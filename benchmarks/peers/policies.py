@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from benchmarks.peers.nginx import NginxPeer
 from benchmarks.peers.proxyd import ProxydPeer, PurePeer, one_route
-from benchmarks.process import Command
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from benchmarks.process import Command
 
 
 KEY = "bench-key"
@@ -18,8 +19,8 @@ HEADERS = {"apikey": KEY, "Origin": ORIGIN}
 LIMIT = 1_000_000_000  # requests per hour: counted, and never reached
 
 
-def plugins() -> list[dict[str, object]]:
-    """Return the plugins of the route."""
+def plugins(log: Path) -> list[dict[str, object]]:
+    """Return the plugins of the route; ``log`` is where file-log writes."""
     return [
         {"name": "key-auth", "config": {"hide_credentials": True}},
         {"name": "rate-limiting", "config": {"hour": LIMIT, "policy": "local", "limit_by": "consumer"}},
@@ -28,19 +29,22 @@ def plugins() -> list[dict[str, object]]:
             "config": {"origins": [ORIGIN], "credentials": True, "exposed_headers": ["X-Total"]},
         },
         {"name": "correlation-id", "config": {"echo_downstream": True}},
+        {"name": "file-log", "config": {"path": str(log)}},
+        {
+            "name": "prometheus",
+            "config": {"status_code_metrics": True, "latency_metrics": True, "bandwidth_metrics": True},
+        },
     ]
 
 
 class PolicyProxyd(ProxydPeer):
-    """The gateway with the plugins and a consumer, compiled where it is."""
+    """The gateway with the plugins and a consumer, compiled where it is; file-log takes the access log's place."""
 
     def command(self, directory: Path, *, listen: int, origin: int) -> Command:
         """Write kong.json."""
         consumers = [{"username": "bench", "keyauth_credentials": [{"key": KEY}]}]
-        document = one_route(origin) | {"plugins": plugins(), "consumers": consumers}
-        made = self.command_for(directory, document, listen=listen)
-        log = {"PROXYD_PROXY_ACCESS_LOG": str(directory / "access.log")}
-        return Command(made.argv, {**made.env, **log})
+        document = one_route(origin) | {"plugins": plugins(directory / "file.log"), "consumers": consumers}
+        return self.command_for(directory, document, listen=listen)
 
 
 class PolicyPure(PurePeer, PolicyProxyd):

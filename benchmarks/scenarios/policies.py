@@ -20,7 +20,7 @@ def run(bench: Bench) -> Section:
     chosen = {peer.name for peer in bench.peers}
     peers = [peer for peer in (PolicyNginx(), PolicyProxyd(), PolicyPure()) if peer.name in chosen]
     script = write_script(bench.directory, "policies", default_path, COUNT, HEADERS)
-    title = "policies: key-auth, rate-limiting, cors, correlation-id, access log"
+    title = "policies: key-auth, rate-limiting, cors, correlation-id, prometheus, file-log"
     return compare(
         dataclasses.replace(bench, peers=peers), "policies", title, script, "/api/v1/orders/1", HEADERS
     )
