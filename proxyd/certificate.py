@@ -145,7 +145,7 @@ def common_names(certificate: x509.Certificate) -> tuple[str, ...]:
     return tuple(str(attribute.value) for attribute in attributes)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ClientCertificate:
     """What a client has proved to hold: parsed once per connection, after the handshake has verified it.
 

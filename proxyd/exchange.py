@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from proxyd.certificate import ClientCertificate  # noqa: TC001  # a compiled dataclass needs its types
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
@@ -33,6 +35,7 @@ class Client:
     trusted: bool = False
     sni: str = ""
     tls_version: str = ""
+    certificate: ClientCertificate | None = None  # that the client has proved to hold
     forwarded: bytes = b""  # header lines for the upstream that are the same for every request
 
 

@@ -21,13 +21,17 @@ if TYPE_CHECKING:
 
 _REMEMBERED = 4096  # identities whose lines are kept
 
-# Kong's (kong/constants.lua, HEADERS).
+# Kong's (kong/constants.lua, HEADERS), and what mtls-auth tells of a client's certificate.
 IDENTITY_HEADERS = frozenset(
     {
         b"x-anonymous-consumer",
         b"x-authenticated-groups",
         b"x-authenticated-scope",
         b"x-authenticated-userid",
+        b"x-client-cert-dn",
+        b"x-client-cert-fingerprint",
+        b"x-client-cert-san",
+        b"x-client-cert-serial",
         b"x-consumer-custom-id",
         b"x-consumer-groups",
         b"x-consumer-id",
@@ -104,7 +108,9 @@ def _lines(
 
 def is_known(exchange: Exchange) -> bool:
     """Whether an authentication plugin has let the request in; who counts as anonymous is not known."""
-    return not exchange.anonymous and (exchange.consumer is not None or exchange.claims is not None)
+    return not exchange.anonymous and (
+        exchange.consumer is not None or exchange.claims is not None or exchange.groups is not None
+    )
 
 
 def header_value(text: str) -> bytes:

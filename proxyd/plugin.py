@@ -23,7 +23,7 @@ from proxyd.telemetry.shipper import Deliveries
 from proxyd.telemetry.tally import Tallies
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from proxyd.exchange import Exchange, Reply
     from proxyd.http1.headers import Headers
@@ -98,6 +98,8 @@ class Kit:
     tallies: Tallies = field(default_factory=Tallies)
     key_sets: KeySets = field(default_factory=KeySets)
     deliveries: Deliveries = field(default_factory=Deliveries)
+    authorities: Mapping[str, bytes] = field(default_factory=dict)
+    """Digests of the CA certificates, by id."""
 
 
 class Plugin(Generic[ConfigT]):

@@ -153,6 +153,8 @@ def _client(transport: asyncio.Transport, trusted: TrustedIPs, source: Source | 
     if tls is not None:
         client.tls_version = tls.version() or ""
         client.sni = getattr(tls, "requested_server_name", "") or ""
+        shown = getattr(tls, "client_certificate", None)
+        client.certificate = shown() if shown is not None else None
     client.forwarded = lines_for(client)
     return client
 

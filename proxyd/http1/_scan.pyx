@@ -152,7 +152,8 @@ cdef int special(Fields* fields, const char* name, Py_ssize_t length, const char
         return -1
     # An identity that the client claims.
     if length >= 10 and (not memcmp(name, b"x-consumer", 10) or not memcmp(name, b"x-credenti", 10)
-                         or not memcmp(name, b"x-anonymou", 10) or not memcmp(name, b"x-authenti", 10)):
+                         or not memcmp(name, b"x-anonymou", 10) or not memcmp(name, b"x-authenti", 10)
+                         or not memcmp(name, b"x-client-c", 10)):
         return -1
     return 1
 

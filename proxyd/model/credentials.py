@@ -89,6 +89,17 @@ class JWTSecret(Stored):
     """Id of the consumer."""
 
 
+class MTLSAuthCredential(Stored):
+    """A name in client certificates that stands for a consumer."""
+
+    subject_name: Text
+    """A subject alternative name or the common name."""
+    ca_certificate: str | None = None
+    """Id of the CA certificate that has to vouch for it; none: any of the plugin's."""
+    consumer: str
+    """Id of the consumer."""
+
+
 class ACL(Stored):
     """A group that a consumer is in."""
 

@@ -19,6 +19,7 @@ from proxyd.model.credentials import (
     HMACAuthCredential,
     JWTSecret,
     KeyAuthCredential,
+    MTLSAuthCredential,
 )
 from proxyd.model.grammar import (
     HeaderName,
@@ -53,6 +54,7 @@ __all__ = [
     "Healthchecks",
     "JWTSecret",
     "KeyAuthCredential",
+    "MTLSAuthCredential",
     "Plugin",
     "Protocol",
     "Route",
@@ -282,6 +284,7 @@ class Configuration:
     basicauth_credentials: dict[str, BasicAuthCredential] = field(default_factory=dict)
     hmacauth_credentials: dict[str, HMACAuthCredential] = field(default_factory=dict)
     jwt_secrets: dict[str, JWTSecret] = field(default_factory=dict)
+    mtls_auth_credentials: dict[str, MTLSAuthCredential] = field(default_factory=dict)
     acls: dict[str, ACL] = field(default_factory=dict)
     transform: bool = True
     places: dict[str, Place] = field(default_factory=dict)

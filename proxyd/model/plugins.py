@@ -71,6 +71,7 @@ _WITHOUT_CONSUMER: Final = frozenset(
         "jwt",
         "key-auth",
         "ldap-auth",
+        "mtls-auth",
         "oauth2",
         "session",
     },

@@ -113,6 +113,13 @@ SHAPES: Final[Mapping[str, Shape]] = {
         identity=("key",),
         hidden=frozenset({"secret"}),
     ),
+    "mtls_auth_credentials": Shape(
+        entities.MTLSAuthCredential,
+        "name in certificates",
+        {**_CONSUMER, "ca_certificate": "ca_certificates"},
+        unique=(("subject_name", "ca_certificate"),),
+        identity=("subject_name", "ca_certificate"),
+    ),
     "acls": Shape(
         entities.ACL,
         "group",
@@ -161,7 +168,6 @@ UNUSED_COLLECTIONS: Final = frozenset(
         "key_sets",
         "oauth2_credentials",
         "oauth2_tokens",
-        "mtls_auth_credentials",
         "acme_storage",
         "sessions",
     },

@@ -17,6 +17,7 @@ from proxyd.plugins.internal_key import InternalKey
 from proxyd.plugins.ip_restriction import IpRestriction
 from proxyd.plugins.jwt import Jwt
 from proxyd.plugins.key_auth import KeyAuth
+from proxyd.plugins.mtls_auth import MtlsAuth
 from proxyd.plugins.opentelemetry import OpenTelemetry
 from proxyd.plugins.prometheus import Prometheus
 from proxyd.plugins.rate_limiting import RateLimiting
@@ -36,6 +37,7 @@ PLUGINS: tuple[type[Plugin[Any]], ...] = (
     BotDetection,
     Cors,
     Csrf,
+    MtlsAuth,
     Jwt,
     KeyAuth,
     BasicAuth,

@@ -18,6 +18,7 @@ from proxyd.keysets import KeySets
 from proxyd.model.settings import PROXY_PROTOCOL
 from proxyd.plugin import Kit
 from proxyd.plugins import BY_NAME
+from proxyd.process.authorities import authority_digests
 from proxyd.process.tls import load_material
 from proxyd.store.consumers import Consumers
 from proxyd.store.counting import Counting, Redises
@@ -120,6 +121,7 @@ def make_snapshot(
         tallies=telemetry.tallies,
         key_sets=key_sets,
         deliveries=telemetry.deliveries,
+        authorities=authority_digests(loaded),
     )
     return compile_snapshot(
         configuration,

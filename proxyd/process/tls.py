@@ -16,6 +16,7 @@ from proxyd.certificate import TlsError, is_path, read_facts, read_pem
 from proxyd.downstream.certificates import build_certificates
 from proxyd.downstream.tls import TlsFront
 from proxyd.errors import ConfigError, Place, Problem
+from proxyd.process.authorities import client_authorities
 from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.source import CertificateState, TlsState
 from proxyd.upstream.tls import SYSTEM
@@ -50,9 +51,10 @@ def load_material(loaded: Loaded, settings: Settings, now: float, before: Certif
     """Read every certificate; raises ConfigError with all that cannot be used. Reads files: not on the loop."""
     configuration = loaded.configuration
     stamps = stamp(configuration, settings)  # before they are read: what changes meanwhile is seen later
+    clients = client_authorities(loaded)
     certificates = None
     if speaks_tls(settings):
-        certificates = build_certificates(configuration, settings, None, before)
+        certificates = build_certificates(configuration, settings, clients, before)
     states, warnings = [], []
     for use, place, path, text in _shown(configuration, settings):
         try:

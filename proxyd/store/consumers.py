@@ -15,12 +15,15 @@ from proxyd.model.credentials import key_digest, kong_digest, password_digest
 from proxyd.model.entities import Configuration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from proxyd.model.entities import (
         BasicAuthCredential,
         Consumer,
         HMACAuthCredential,
         JWTSecret,
         KeyAuthCredential,
+        MTLSAuthCredential,
     )
 
 _NOBODY = "0" * 64  # compared with where there is no such name, so that the time does not tell
@@ -48,6 +51,9 @@ class Consumers:
             if one.secret is not None
         }
         self._jwt = {one.key or one.id: one for one in file.jwt_secrets.values()}
+        self._certificates: dict[str, list[MTLSAuthCredential]] = {}
+        for one in file.mtls_auth_credentials.values():
+            self._certificates.setdefault(one.subject_name, []).append(one)
         groups: dict[str, list[str]] = {}
         for acl in file.acls.values():
             groups.setdefault(acl.consumer, []).append(acl.group)
@@ -60,9 +66,17 @@ class Consumers:
         """Return the consumer of this id or username, as ``anonymous`` names one."""
         return self.by_id.get(name) or self._by_name.get(name)
 
+    def of_username(self, username: str) -> Consumer | None:
+        """Return the consumer of this name."""
+        return self._by_name.get(username)
+
     def of_custom_id(self, custom_id: str) -> Consumer | None:
         """Return the consumer that another system calls so."""
         return self._by_custom_id.get(custom_id)
+
+    def certificate(self, name: str) -> Sequence[MTLSAuthCredential]:
+        """Return the credentials that a name in a client's certificate stands for, each under its own authority."""
+        return self._certificates.get(name, ())
 
     def groups(self, consumer: str) -> tuple[str, ...]:
         """Return the groups of a consumer, by its id, in the order of the file."""

@@ -110,6 +110,18 @@ async def test_a_certificate_of_another_authority_is_refused(gateway, secure, ra
     assert "certificate verify failed" in line["error_cause"]
 
 
+@pytest.mark.parametrize(("depth", "status"), [(None, 200), (1, 200), (0, 502)])
+async def test_a_chain_may_be_so_deep(gateway, secure, raw, authority, depth, status):
+    """tls_verify_depth counts the intermediates; nothing is sent over a longer chain."""
+    one = await secure(context(authority.create_child_ca(), "localhost"))
+    limit = {} if depth is None else {"tls_verify_depth": depth}
+    proxy = await gateway(to(one, tls_verify=True, ca=authority, **limit))
+    assert (await (await raw(proxy.port)).ask(REQUEST)).status == status
+    (line,) = await proxy.log_lines()
+    if status == 502:
+        assert "certificate chain too long: 1 intermediates, 0 accepted" in line["error_cause"]
+
+
 async def test_a_certificate_for_another_name_is_refused(gateway, secure, raw, authority):
     """The name in the certificate must be the service's host."""
     one = await secure(context(authority, "somebody.else"))
