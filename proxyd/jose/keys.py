@@ -107,7 +107,7 @@ def from_jwk(jwk: Mapping[str, Any]) -> Key:
     if jwk.get("use", "sig") != "sig":
         raise BadKeyError("is not for signatures")
     operations = jwk.get("key_ops", ["verify"])
-    if not isinstance(operations, list) or "verify" not in operations:
+    if not isinstance(operations, (list, tuple)) or "verify" not in operations:
         raise BadKeyError("is not for verifying")
     if "d" in jwk:
         raise BadKeyError("is a private key")
@@ -137,7 +137,7 @@ class KeySet:
     def __init__(self, document: object) -> None:
         """Read a JWK Set (RFC 7517 section 5); raises BadKeyError where there is no key of use in it."""
         listed = document.get("keys") if isinstance(document, dict) else None
-        if not isinstance(listed, list):
+        if not isinstance(listed, (list, tuple)):  # the lists of a configuration are tuples
             raise BadKeyError("is not a set of keys")
         if len(listed) > MAX_KEYS:
             raise BadKeyError(f"holds more than {MAX_KEYS} keys")

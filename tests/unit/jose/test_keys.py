@@ -119,6 +119,7 @@ def test_a_set_finds_keys_by_their_kid():
     assert [key.kid for key in keys.candidates(None)] == ["k1", "k2"]
     assert [list(keys.candidates(kid)) for kid in ("k3", 7, ["k1"])] == [[], [], []]
     assert len(keys.ignored) == 2
+    assert len(KeySet({"keys": (one, {**two, "key_ops": ("verify",)})}).keys) == 2  # as a file is read
     assert repr(keys) == "<KeySet [<Key k1 RS256>, <Key k2 RS256>]>"
 
 
