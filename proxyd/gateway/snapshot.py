@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from proxyd.exchange import Reply
@@ -15,6 +15,7 @@ from proxyd.gateway import pipeline
 from proxyd.gateway.paths import compile_joiner
 from proxyd.gateway.router import Router
 from proxyd.plugin import Scope
+from proxyd.store.consumers import Consumers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,6 +72,7 @@ class Snapshot:
     routes: tuple[CompiledRoute, ...]
     plugins: tuple[Plugin[Any], ...]
     balancers: Balancers
+    consumers: Consumers = field(default_factory=Consumers)
 
     def __repr__(self) -> str:
         return f"<Snapshot {self.generation} routes={len(self.routes)} plugins={len(self.plugins)}>"
@@ -114,6 +116,7 @@ def compile_snapshot(
     plugins: list[Plugin[Any]],
     balancers: Balancers,
     telemetry: Telemetry,
+    consumers: Consumers | None = None,
     *,
     generation: int,
     digest: str,
@@ -151,7 +154,9 @@ def compile_snapshot(
             )
         )
     router = Router((route.route, route) for route in compiled)
-    return Snapshot(generation, digest, router, tuple(compiled), tuple(plugins), balancers)
+    return Snapshot(
+        generation, digest, router, tuple(compiled), tuple(plugins), balancers, consumers or Consumers()
+    )
 
 
 def is_https_only(route: entities.Route) -> bool:

@@ -65,6 +65,7 @@ __all__ = [
 ]
 
 Protocol = Literal["http", "https", "ws", "wss", "grpc", "grpcs"]
+ServiceProtocol = Literal[Protocol, "memory"]
 StreamProtocol = Literal["tcp", "tls", "tls_passthrough", "udp"]
 _STREAMS = frozenset(get_args(StreamProtocol))
 
@@ -76,8 +77,8 @@ class Service(Stored):
     """Unique name, for references."""
     enabled: bool = True
     """Whether its routes answer at all."""
-    protocol: Protocol = "http"
-    """How the backend is spoken to; ws and wss mean http and https."""
+    protocol: ServiceProtocol = "http"
+    """How the backend is spoken to; ws and wss mean http and https, memory an application mounted under ``proxyd.apps``."""
     host: Host
     """Host name or address, or the name of an upstream."""
     port: Port = 80
@@ -268,7 +269,8 @@ class Configuration:
     """Every entity of one file by id, in the order of the file.
 
     ``transform`` is the file's ``_transform``: whether passwords in it are plain and yet to be hashed.
-    ``places`` tells by id where entities stand in the file, as far as they came from one.
+    ``places`` tells by id where entities stand in the file, as far as they came from one, and where applications do,
+    by ``proxyd.apps.NAME``.
     """
 
     services: dict[str, Service] = field(default_factory=dict)

@@ -127,6 +127,7 @@ def _load(
 
     checker = PluginChecker(plugins, settings.unknown_plugins, report)
     configuration = Configuration(transform=_transform(root, report))
+    configuration.places.update(_places_of_apps(root, settings, report))
     for draft in walk.drafts:
         if _keep(draft, configuration, checker, decoder):
             configuration.places[draft.id] = draft.element.place(report.file)
@@ -157,6 +158,17 @@ def _keep(draft: Draft, configuration: Configuration, checker: PluginChecker, de
         draft.entity, transform=configuration.transform
     )
     return True
+
+
+def _places_of_apps(root: Element, settings: Settings, report: Report) -> dict[str, Place]:
+    """Tell where each application is named, as it is imported only later."""
+    block = root.get("proxyd")
+    apps = block.get("apps") if block else None
+    found = {name: apps.get(name) if apps else None for name in settings.apps}
+    return {
+        f"proxyd.apps.{name}": element.place(report.file) if element else Place("PROXYD_APPS")
+        for name, element in found.items()
+    }
 
 
 def _format_version(root: Element, report: Report) -> str:

@@ -169,14 +169,20 @@ def _plugin(name: str, definition: str) -> dict[str, Any]:
 
 
 def _settings() -> dict[str, Any]:
-    """Describe the ``proxyd:`` block: each setting is a text, a number, a switch or a list of texts."""
+    """Describe the ``proxyd:`` block: each setting is a text, a number, a switch or a list of texts, one a mapping."""
     scalar = {"type": ["string", "number", "boolean", "null"]}
+    forms = [scalar, {"type": "array", "items": scalar}]
     return {
         "description": "Settings of the daemon; the environment (PROXYD_NAME) wins over them.",
         "type": ["object", "null"],
         "additionalProperties": False,
         "properties": {
-            name: {"description": field.description, "anyOf": [scalar, {"type": "array", "items": scalar}]}
+            name: {
+                "description": field.description,
+                "anyOf": [*forms, {"type": "object", "additionalProperties": scalar}]
+                if name == "apps"
+                else forms,
+            }
             for name, field in Settings.model_fields.items()
         },
     }

@@ -6,6 +6,7 @@ Each field's value is given as text (environment) or as YAML (the ``proxyd:`` bl
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
@@ -24,6 +25,8 @@ TOKENS: Final = {
     ),
 }
 PROXY_PROTOCOL: Final = "proxy_protocol"  # of real_ip_header, which names no header then
+_APP_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_REFERENCE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 HEADERS: Final = frozenset(
     {*TOKENS["server_tokens"], *TOKENS["latency_tokens"], "x-kong-request-id", "x-kong-upstream-status"},
 )
@@ -79,6 +82,22 @@ def _pair(value: object) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, (list, tuple)) else ()
 
 
+def _apps(value: object) -> dict[str, str]:
+    """Return references to applications by name, out of a mapping or of ``name=module:attribute`` words."""
+    if isinstance(value, dict):
+        pairs = [(str(name), reference) for name, reference in value.items()]
+    else:
+        pairs = [
+            (name, reference) for name, _, reference in (word.partition("=") for word in units.words(value))
+        ]
+    for name, reference in pairs:
+        if not _APP_NAME.fullmatch(name):
+            raise ValueError(f"'{name}' is no name of an application", "lower-case letters, digits, - and _")
+        if not isinstance(reference, str) or not _REFERENCE.fullmatch(reference):
+            raise ValueError(f"'{name}' must say where the application is", "package.module:attribute")
+    return dict(pairs)
+
+
 def _file(value: object) -> object:
     return "off" if value is False else value
 
@@ -97,6 +116,7 @@ RecordTypes = Annotated[
 ]
 Budget = Annotated[tuple[float, float], BeforeValidator(_budget)]
 CipherSuite = Annotated[Literal["modern", "intermediate", "old", "custom"], BeforeValidator(_cipher_suite)]
+Apps = Annotated[dict[str, str], BeforeValidator(_apps)]
 Flavor = Annotated[Literal["traditional_compatible"], BeforeValidator(_flavor)]
 LogLevel = Literal["debug", "info", "notice", "warn", "error", "crit", "alert", "emerg"]
 MediaType = Literal["text/plain", "text/html", "application/json", "application/xml"]
@@ -211,6 +231,10 @@ class Settings(Entity):
     dns_error_ttl: Seconds = 1.0
     """How long a server's failure is remembered."""
 
+    # --- applications of your own
+    apps: Apps = Field(default_factory=dict)
+    """aiohttp applications to mount, as ``name: package.module:attribute``; services call them as ``memory://name``."""
+
     # --- meaning
     router_flavor: Flavor = "traditional_compatible"
     """How routes are ranked."""
@@ -234,13 +258,15 @@ def settings_table() -> str:
     """Return the settings as a Markdown table, for the documentation."""
     rows = ["| Setting | Default | Meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        rows.append(f"| `{name}` | {_shown(name, field.default)} | {field.description} |")
+        rows.append(
+            f"| `{name}` | {_shown(name, field.get_default(call_default_factory=True))} | {field.description} |"
+        )
     return "\n".join(rows) + "\n"
 
 
 def _shown(name: str, value: object) -> str:
     """Write a default the way a user would."""
-    if value is None or value == ():
+    if value in (None, (), {}):
         return "none"
     if isinstance(value, bool):
         return "`on`" if value else "`off`"

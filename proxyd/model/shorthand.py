@@ -14,7 +14,15 @@ from proxyd.model.grammar import migrate_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "grpc": 80, "https": 443, "wss": 443, "grpcs": 443}
+_DEFAULT_PORTS: Final = {
+    "http": 80,
+    "ws": 80,
+    "grpc": 80,
+    "https": 443,
+    "wss": 443,
+    "grpcs": 443,
+    "memory": 80,  # which has no ports; this is the field's default
+}
 _MIGRATED: Final = ("1.1", "2.1")
 
 Fields = dict[str, Any]
@@ -55,6 +63,8 @@ def _split_url(url: object) -> Fields:
         raise ShorthandError(
             "url", "must begin with http:// or https://", "TCP and UDP proxying is not supported"
         )
+    if parts.scheme == "memory" and port is not None:
+        raise ShorthandError("url", "an application in memory has no port", "memory://name/path")
     if parts.username is not None or parts.password is not None:
         raise ShorthandError("url", "must not hold a user name or a password")
     if parts.query or parts.fragment:

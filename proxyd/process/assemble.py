@@ -7,6 +7,7 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from proxyd.apps.host import Apps
 from proxyd.certificate import TlsError, read_pem
 from proxyd.clock import Clock, DeadlineWheel
 from proxyd.downstream.connection import Limits
@@ -70,8 +71,8 @@ def reads_preface(settings: Settings) -> bool:
     return settings.real_ip_header == PROXY_PROTOCOL
 
 
-def make_registry(settings: Settings, wheel: DeadlineWheel) -> Registry:
-    """Return an empty registry of peers, whose pools follow the settings."""
+def make_registry(settings: Settings, wheel: DeadlineWheel, apps: Apps) -> Registry:
+    """Return an empty registry of peers, whose pools follow the settings; some lead to mounted applications."""
     limits = PoolLimits(
         size=settings.upstream_keepalive_pool_size,
         max_requests=settings.upstream_keepalive_max_requests,
@@ -80,7 +81,8 @@ def make_registry(settings: Settings, wheel: DeadlineWheel) -> Registry:
     heads = head_limits(settings)
 
     def make_pool(endpoint: Endpoint) -> Pool:
-        return Pool(endpoint, dial, limits, heads, wheel)  # type: ignore[arg-type]  # as in the listener
+        way = apps.dial if endpoint.memory else dial
+        return Pool(endpoint, way, limits, heads, wheel)  # type: ignore[arg-type]  # as in the listener
 
     return Registry(make_pool)
 
@@ -128,6 +130,7 @@ def make_snapshot(
         instantiate(configuration, loaded.plugin_configs, BY_NAME, kit),
         build_balancers(configuration, settings, registry, resolver, clock),
         telemetry,
+        consumers,
         generation=generation,
         digest=loaded.hash,
     )
@@ -196,7 +199,8 @@ async def rehearse(loaded: Loaded) -> tuple[Problem, ...]:
     Raises ConfigError with all that is in the way.
     """
     clock, settings = Clock(), loaded.settings
-    registry = make_registry(settings, DeadlineWheel(clock, asyncio.get_running_loop()))
+    apps = Apps(settings.apps)
+    registry = make_registry(settings, DeadlineWheel(clock, asyncio.get_running_loop()), apps)
     problems: list[Problem] = []
     warnings: tuple[Problem, ...] = ()
     try:
@@ -208,6 +212,10 @@ async def rehearse(loaded: Loaded) -> tuple[Problem, ...]:
         key_sets = make_key_sets(settings, clock)
         telemetry = Telemetry(clock)
         make_snapshot(loaded, settings, registry, resolver, clock, telemetry, 1, Counting(), key_sets)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        await apps.load(loaded.configuration.places)
     except ConfigError as error:
         problems += error.problems
     if problems:

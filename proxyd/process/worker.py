@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+from proxyd.apps.host import Apps
 from proxyd.clock import Clock, DeadlineWheel
 from proxyd.control.server import AppServer
 from proxyd.control.status import status_app
@@ -90,7 +91,10 @@ class Worker:
         begun.callback(lag.stop)
         self._tasks = Tasks(self._crashed)
         begun.push_async_callback(self._tasks.stop)
-        self._registry = assemble.make_registry(settings, self._wheel)
+        self._apps = Apps(settings.apps, self._groups)
+        begun.push_async_callback(self._apps.stop)
+        await self._apps.start(self._loaded.configuration.places)
+        self._registry = assemble.make_registry(settings, self._wheel, self._apps)
         self._resolver = assemble.make_resolver(settings, clock)
         trusted = TrustedIPs(settings.trusted_ips)
         self.clients = Connections(
@@ -163,6 +167,9 @@ class Worker:
             await snapshot.stop()
             raise
         return snapshot
+
+    def _groups(self, consumer: str) -> tuple[str, ...]:
+        return self._snapshot.consumers.groups(consumer) if self._snapshot is not None else ()
 
     def _routes(self) -> int:
         return len(self._snapshot.routes) if self._snapshot is not None else 0

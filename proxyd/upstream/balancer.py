@@ -152,12 +152,18 @@ class Balancer:
         default = HTTP_PORT if self.tls is None else HTTPS_PORT
         if upstream is not None and upstream.host_header:
             name = header = upstream.host_header
-        elif member.port == default:
+        elif target.memory or member.port == default:
             header = f"[{name}]" if ":" in name else name
         else:
             header = join_port(name, member.port)
         server_name = None if self.tls is None else name
-        endpoint = Endpoint(member.record.address, member.port, tls=self.tls, server_name=server_name)
+        endpoint = Endpoint(
+            member.record.address,
+            member.port,
+            tls=self.tls,
+            server_name=server_name,
+            memory=target.memory,
+        )
         return PeerKey(self.cluster.name, target.label, header.encode("latin-1", "replace"), endpoint)
 
     def _algorithm(self, eligible: list[tuple[Peer, int]]) -> Algorithm:

@@ -27,12 +27,13 @@ DEFAULT_TARGET_PORT = 8000  # Kong's, for a target without one
 
 @dataclass(frozen=True, slots=True)
 class TargetSpec:
-    """A target as configured; ``label`` is its ``host:port``."""
+    """A target as configured; ``label`` is its ``host:port``. ``memory``: ``host`` names a mounted application."""
 
     label: str
     host: str
     port: int
     weight: int = 100
+    memory: bool = False
 
     @classmethod
     def parse(cls, text: str, weight: int = 100) -> TargetSpec:

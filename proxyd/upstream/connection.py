@@ -86,7 +86,6 @@ class UpstreamConnection:
         "_paused",
         "_read_timeout",
         "_request_ended",
-        "_transport",
         "_tunnel",
         "_wheel",
         "_writable",
@@ -97,6 +96,7 @@ class UpstreamConnection:
         "pool",
         "requests",
         "slot",
+        "transport",
     )
 
     def __init__(self, pool: Pool, heads: HeadLimits, wheel: DeadlineWheel) -> None:
@@ -108,7 +108,7 @@ class UpstreamConnection:
         self.slot = 0
         self._heads = heads
         self._wheel = wheel
-        self._transport: asyncio.Transport
+        self.transport: asyncio.Transport
         self._idle_timeout = pool.limits.idle_timeout
         self._closing = False
         self._eof = False  # in a tunnel: the upstream sends no more
@@ -144,7 +144,7 @@ class UpstreamConnection:
     def write(self, data: bytes) -> None:
         """Send bytes of the request, or of the tunnel."""
         if not self._closing:
-            self._transport.write(data)
+            self.transport.write(data)
             if self._tunnel is not None:  # idle is when both directions are
                 self.deadline = self._wheel.now() + self._read_timeout
 
@@ -157,14 +157,14 @@ class UpstreamConnection:
         """Stop reading the answer: the client is slow."""
         if not self._closing:
             self._paused = True
-            self._transport.pause_reading()
+            self.transport.pause_reading()
             self.deadline = 0.0
 
     def resume(self) -> None:
         """Read on."""
         if not self._closing:
             self._paused = False
-            self._transport.resume_reading()
+            self.transport.resume_reading()
             self._wheel.watch(self, self._wheel.now() + self._read_timeout)
 
     def tunnel(self, other: Tunnel) -> None:
@@ -179,34 +179,30 @@ class UpstreamConnection:
     def end(self) -> None:
         """Pass on, in a tunnel, that the client will send no more."""
         self._ended = True
-        if self._eof or self._closing or not self._transport.can_write_eof():
+        if self._eof or self._closing or not self.transport.can_write_eof():
             self.close()
         else:
-            self._transport.write_eof()
-
-    def fileno(self) -> int:
-        """Return the socket's descriptor."""
-        return cast("int", self._transport.get_extra_info("socket").fileno())
+            self.transport.write_eof()
 
     def abort(self) -> None:
         """Give the exchange up: what was under way is of no use to anyone."""
         self.owner = self._tunnel = None
         if not self._closing:
             self.close()
-            self._transport.abort()
+            self.transport.abort()
 
     def close(self) -> None:
         """Close, after what was written has gone out; an upstream that does not take it is cut."""
         if not self._closing:
             self._closing = True
             self._wheel.watch(self, self._wheel.now() + self._write_timeout)
-            self._transport.close()
+            self.transport.close()
 
     # --- receiving the answer --------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin life; the pool counts it."""
-        self._transport = cast("asyncio.Transport", transport)
+        self.transport = cast("asyncio.Transport", transport)
         self.pool.open += 1
 
     def data_received(self, data: bytes) -> None:
@@ -337,7 +333,7 @@ class UpstreamConnection:
     def deadline_passed(self) -> None:
         """Act on silence: the upstream's in an exchange, or everybody's on an idle connection."""
         if self._closing:
-            self._transport.abort()
+            self.transport.abort()
         elif self.owner is None or self._tunnel is not None:
             self.pool.forget(self)
             self.close()

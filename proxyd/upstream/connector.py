@@ -28,7 +28,8 @@ class Endpoint:
     """Where and how to connect; equal endpoints may share connections.
 
     ``host`` is an IP address, ``path`` a UNIX socket that takes the place of host and port. ``tls`` None is
-    plain TCP; ``server_name`` is the name asked for and verified, the address itself where it is None.
+    plain TCP; ``server_name`` is the name asked for and verified, the address itself where it is None. ``memory``
+    says that ``host`` is the name of a mounted application.
     """
 
     host: str
@@ -36,11 +37,14 @@ class Endpoint:
     path: str | None = None
     tls: UpstreamContext | None = None
     server_name: str | None = None
+    memory: bool = False
 
     def __str__(self) -> str:
         """Render as ``host:port``, ``[v6]:port`` or ``unix:path``."""
         if self.path is not None:
             return f"unix:{self.path}"
+        if self.memory:
+            return f"memory://{self.host}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 

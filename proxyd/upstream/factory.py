@@ -9,11 +9,14 @@ from proxyd.errors import ConfigError, Place, Problem
 from proxyd.upstream.addresses import join_port
 from proxyd.upstream.balancer import Balancer
 from proxyd.upstream.cluster import Cluster, TargetSpec, TargetState
+from proxyd.upstream.memory import SCHEME, make_names
 from proxyd.upstream.monitor import Monitor
 from proxyd.upstream.probe import make_probe
 from proxyd.upstream.tls import SYSTEM, TlsInputs, UpstreamContext
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from proxyd.clock import Clock
     from proxyd.model.entities import Configuration, Service, Target, Upstream
     from proxyd.upstream.names import Resolver
@@ -33,6 +36,10 @@ class TlsSettings(Protocol):
     def trusted_certificate(self) -> str:
         """Path of trusted CA certificates, or ``system``."""
 
+    @property
+    def apps(self) -> Mapping[str, str]:
+        """The applications mounted, by name."""
+
 
 class Balancers:
     """One balancer per upstream or host and way of speaking to it; services that agree in both share one.
@@ -51,6 +58,7 @@ class Balancers:
         self._clusters: dict[str, Cluster] = {}
         self._balancers: dict[tuple[Cluster, UpstreamContext | None], Balancer] = {}
         self._services: dict[str, Balancer] = {}
+        self._names = make_names()
         self._monitors: list[Monitor] = []
         self._contexts: set[UpstreamContext] = set()
 
@@ -140,8 +148,11 @@ class Balancers:
         self._monitors.append(Monitor(cluster, checks, probe))
 
     def _add_service(self, service: Service, resolver: Resolver, clock: Clock) -> None:
-        cluster = self._clusters.get(service.host)
-        if cluster is None:
+        if service.protocol == SCHEME:
+            cluster = self._mounted(service)
+        elif (found := self._clusters.get(service.host)) is not None:
+            cluster = found
+        else:
             cluster = self._host(service, resolver)
         upstream = cluster.upstream
         tls = None
@@ -154,6 +165,17 @@ class Balancers:
         if balancer is None:
             balancer = self._balancers[key] = Balancer(cluster, tls, self._registry, clock)
         self._services[service.id] = balancer
+
+    def _mounted(self, service: Service) -> Cluster:
+        name = service.host
+        if name not in self._settings.apps:
+            raise ValueError(f"no application is mounted as '{name}': proxyd.apps names them")
+        label = f"{SCHEME}://{name}"
+        cluster = self._clusters.get(label)
+        if cluster is None:
+            target = TargetSpec(label, name, 0, memory=True)
+            cluster = self._clusters[label] = Cluster("", [target], None, self._names, self._registry)
+        return cluster
 
     def _host(self, service: Service, resolver: Resolver) -> Cluster:
         # Behind its port, a host cannot be mistaken for an upstream's name.

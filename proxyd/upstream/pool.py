@@ -117,6 +117,10 @@ class Pool:
 
 
 def _stale(connection: UpstreamConnection) -> bool:
+    transport = connection.transport
+    sock = transport.get_extra_info("socket")
+    if sock is None:  # in memory, where the other side's end is known at once
+        return transport.is_closing()
     poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
+    poll.register(sock.fileno(), select.POLLIN)
     return bool(poll.poll(0))

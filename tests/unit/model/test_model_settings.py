@@ -175,3 +175,17 @@ def test_keys_are_in_no_repr():
 def test_every_setting_has_a_help_line():
     """The documentation and the schema are made of them."""
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "env", "place"),
+    [
+        ("proxyd: {apps: {shop: 'a.b:make', pay: 'c:app'}}\n", {}, "kong.yml:2:23"),
+        ("", {"PROXYD_APPS": "shop=a.b:make, pay=c:app"}, "PROXYD_APPS"),
+    ],
+)
+def test_applications_are_named_with_their_place(load_yaml, text, env, place):
+    """In the file or in the environment; they are imported only later, and errors will want the place."""
+    loaded = load_yaml(text, env)
+    assert loaded.settings.apps == {"shop": "a.b:make", "pay": "c:app"}
+    assert str(loaded.configuration.places["proxyd.apps.shop"]) == place
