@@ -154,6 +154,11 @@ class Cors(plugin.Plugin[Config]):
             headers.set(b"Access-Control-Expose-Headers", ", ".join(self.config.exposed_headers).encode())
         return headers.lines
 
+    def admits(self, origin: str) -> bool:
+        """Whether pages of this origin may read the answers."""
+        asked = origin.encode("utf-8", "replace")
+        return self._allowed(asked) in {b"*", asked}
+
     def _allowed(self, origin: bytes | None) -> bytes | None:
         """Return what Access-Control-Allow-Origin says to an origin, or None for nothing."""
         if self._any:
