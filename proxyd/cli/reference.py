@@ -49,7 +49,8 @@ def _rows(model: type[BaseModel], prefix: str = "") -> list[str]:
     """Return a row for each setting; those of a record stand below it, by their way from the top."""
     rows: list[str] = []
     properties = model.model_json_schema()["properties"]
-    for name, field in model.model_fields.items():
+    for attribute, field in model.model_fields.items():
+        name = field.alias or attribute
         kind = _type(properties[name])
         rows.append(f"| `{prefix}{name}` | {kind} | {_default(field)} | {field.description} |")
         for record in _records(field.annotation):

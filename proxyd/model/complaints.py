@@ -77,7 +77,7 @@ def known_fields(model: type[BaseModel], path: Iterable[str | int]) -> list[str]
     for step in path:
         annotations = [each.model_fields[step].annotation for each in found if step in each.model_fields]
         found = [below for annotation in annotations for below in _models(annotation)] or found
-    return [name for each in found for name in each.model_fields]
+    return [field.alias or name for each in found for name, field in each.model_fields.items()]
 
 
 def literal_options(model: type[BaseModel], path: Iterable[str | int]) -> list[Any]:

@@ -25,6 +25,7 @@ from proxyd.plugins.redirect import Redirect
 from proxyd.plugins.request_size_limiting import RequestSizeLimiting
 from proxyd.plugins.request_termination import RequestTermination
 from proxyd.plugins.request_transformer import RequestTransformer
+from proxyd.plugins.response_transformer import ResponseTransformer
 from proxyd.plugins.security_headers import SecurityHeaders
 from proxyd.plugins.zipkin import Zipkin
 
@@ -47,6 +48,7 @@ PLUGINS: tuple[type[Plugin[Any]], ...] = (
     ConnectionLimiting,
     RateLimiting,
     RequestTransformer,
+    ResponseTransformer,
     Redirect,
     SecurityHeaders,
     OpenTelemetry,

@@ -41,6 +41,19 @@ def _valued(entry: str) -> str:
     return entry
 
 
+def _paired(entry: str) -> str:
+    if not split(entry)[0] or ":" not in entry:
+        raise ValueError("an entry is a name and a value", "name:value")
+    return entry
+
+
+def _renamed_member(entry: str) -> str:
+    _paired(entry)
+    if not split(entry)[1]:
+        raise ValueError("what is renamed needs a new name", "old:new")
+    return entry
+
+
 def _header(entry: str) -> str:
     _check_name(split(entry)[0])
     return entry
@@ -83,6 +96,8 @@ def _check_name(name: str) -> None:
 
 Named = tuple[Annotated[str, AfterValidator(_named)], ...]
 Valued = tuple[Annotated[str, AfterValidator(_valued)], ...]
+Paired = tuple[Annotated[str, AfterValidator(_paired)], ...]
+RenamedMembers = tuple[Annotated[str, AfterValidator(_renamed_member)], ...]
 NamedHeaders = tuple[Annotated[str, AfterValidator(_header)], ...]
 RenamedHeaders = tuple[Annotated[str, AfterValidator(_renamed_header)], ...]
 LiteralHeaders = tuple[Annotated[str, AfterValidator(_literal_header)], ...]

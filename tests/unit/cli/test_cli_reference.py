@@ -28,6 +28,8 @@ class Config(plugin.Config):
     """Some of two."""
     count: int | None = Field(None, ge=1, le=5)
     """How many."""
+    kept: bool = Field(False, alias="json")
+    """Whether, under a name that no attribute can have."""
     place: Place = Place()
     """A place."""
     places: tuple[Place, ...] | None = None
@@ -51,6 +53,7 @@ class Sample(plugin.Plugin[Config]):
         "| `needed` | string | required | What must be given. |",
         "| `kinds` | list of `a`, `b` | `[]` | Some of two. |",
         "| `count` | integer 1 to 5 | none | How many. |",
+        "| `json` | boolean | `false` | Whether, under a name that no attribute can have. |",
         "| `place` | record | `{}` | A place. |",
         '| `place.host` | string | `"h"` | Where. |',
         "| `places` | list of record | none | Places. |",
