@@ -95,6 +95,17 @@ class Termination(Entity):
     """Message."""
 
 
+class Transformer(Entity):
+    """Like request-transformer."""
+
+    add: dict[str, tuple[str, ...]] | None = None
+    """What is added."""
+    replace: dict[str, tuple[str, ...]] | None = None
+    """What is replaced."""
+    omit_empty: bool = False
+    """Whether what is empty is left out."""
+
+
 REGISTRY: dict[str, type[BaseModel]] = {
     "acl": ACL,
     "basic-auth": KeyAuth,
@@ -104,6 +115,7 @@ REGISTRY: dict[str, type[BaseModel]] = {
     "prometheus": Empty,
     "rate-limiting": RateLimiting,
     "request-termination": Termination,
+    "request-transformer": Transformer,
 }
 
 

@@ -11,6 +11,10 @@ from proxyd.model.listen import Listen
 
 ENV = {
     "BAAS_ANON_KEY": "anon-value",
+    "BAAS_ANON_TOKEN": "anon-token",
+    "BAAS_PUBLIC_KEY": "public-value",
+    "BAAS_SECRET_KEY": "secret-value",
+    "BAAS_SERVICE_TOKEN": "service-token",
     "BAAS_SERVICE_KEY": "service-value",
     "BAAS_DASHBOARD": '{"password": "dashboard-value"}',
     "EDGE_KEY": "edge-value",
@@ -33,6 +37,14 @@ COUNTS = {
         "consumers": 3,
         "keyauth_credentials": 2,
         "basicauth_credentials": 1,
+        "acls": 2,
+    },
+    "baas-keys-2.1.yml": {
+        "services": 5,
+        "routes": 5,
+        "plugins": 10,
+        "consumers": 2,
+        "keyauth_credentials": 4,
         "acls": 2,
     },
     "deck-dump-3.0.yaml": {
