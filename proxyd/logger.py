@@ -53,8 +53,8 @@ class QueueSettings(plugin.Config):
 _FORMER = {"retry_count": 10, "queue_size": 1, "flush_timeout": 2}
 
 
-class QueueConfig(Config):
-    """The settings of every plugin that has a queue."""
+class QueueConfig(plugin.Config):
+    """The settings of plugins whose queue has any."""
 
     queue: QueueSettings = QueueSettings()
     """How records wait for the collector."""
@@ -146,17 +146,14 @@ class Logger(plugin.Plugin[ConfigT], ABC):
         self.kit.outputs.release(self.output_key())
 
 
-QueueConfigT = TypeVar("QueueConfigT", bound=QueueConfig)
-
-
-class QueueLogger(Logger[QueueConfigT]):
+class QueueLogger(Logger[ConfigT]):
     """Base of the plugins that send records to a collector. A subclass says where, and how."""
 
     output: Queue
 
+    @abstractmethod
     def limits(self) -> Limits:
         """Return what the queue is held to."""
-        return self.config.limits()
 
     @abstractmethod
     def sender(self) -> tuple[str, Sender]:

@@ -27,6 +27,9 @@ from proxyd.plugins.request_termination import RequestTermination
 from proxyd.plugins.request_transformer import RequestTransformer
 from proxyd.plugins.response_transformer import ResponseTransformer
 from proxyd.plugins.security_headers import SecurityHeaders
+from proxyd.plugins.syslog import Syslog
+from proxyd.plugins.tcp_log import TcpLog
+from proxyd.plugins.udp_log import UdpLog
 from proxyd.plugins.zipkin import Zipkin
 
 if TYPE_CHECKING:
@@ -55,6 +58,9 @@ PLUGINS: tuple[type[Plugin[Any]], ...] = (
     Prometheus,
     HttpLog,
     FileLog,
+    UdpLog,
+    TcpLog,
+    Syslog,
     InternalKey,
     RequestTermination,
 )

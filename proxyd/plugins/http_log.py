@@ -16,10 +16,12 @@ from proxyd.telemetry.http_sender import HttpSender, HttpTarget
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from proxyd.telemetry.queue import Limits
+
 OWN = frozenset({"host", "content-length", "content-type"})  # headers that other settings say, or nobody
 
 
-class Config(logger.QueueConfig):
+class Config(logger.QueueConfig, logger.Config):
     """Settings of http-log (Kong's ``kong/plugins/http-log/schema.lua``)."""
 
     http_endpoint: str = Field(repr=False)
@@ -74,9 +76,13 @@ class HttpLog(QueueLogger[Config]):
     name = "http-log"
     priority = 12
 
+    def limits(self) -> Limits:
+        """Return what the queue is held to."""
+        return self.config.limits()
+
     def output_key(self) -> Hashable:
         """Share the queue with instances that differ in custom fields alone."""
-        return self.name, self.config.limits(), self._target()
+        return self.name, self.limits(), self._target()
 
     def _target(self) -> HttpTarget:
         config = self.config
@@ -92,7 +98,7 @@ class HttpLog(QueueLogger[Config]):
             ),
             timeout=config.timeout / 1000,
             keepalive=config.keepalive / 1000,
-            array=config.limits().max_batch_size > 1,
+            array=self.limits().max_batch_size > 1,
         )
 
     def sender(self) -> tuple[str, HttpSender]:

@@ -109,6 +109,8 @@ REQUIRED = {
     "mtls-auth": {"ca_certificates": ["3a4f2c1e-0000-4000-8000-000000000001"]},
     "rate-limiting": {"minute": 5},
     "opentelemetry": {"traces_endpoint": "http://collector:4318/v1/traces"},
+    "tcp-log": {"host": "127.0.0.1", "port": 9},
+    "udp-log": {"host": "127.0.0.1", "port": 9},
     "redirect": {"location": "https://example.com"},
 }
 
