@@ -31,11 +31,14 @@ if TYPE_CHECKING:
     from proxyd.model.listen import Listen
 
 
+PROMPT = 1.0  # seconds in which a client that means it has sent its head
+
+
 class Connections:
     """All client connections of a process: counted, limited, and closed in good order.
 
-    ``limit`` is ``worker_connections``: at the limit an idle keep-alive connection makes room, the oldest
-    first, and where there is none the new one is refused. With ``from_preface``, a client's address is what a
+    ``limit`` is ``worker_connections``: at the limit, a connection over which nothing is being answered makes room,
+    and where there is none the new one is refused. With ``from_preface``, a client's address is what a
     trusted peer says in a PROXY header.
     """
 
@@ -79,12 +82,32 @@ class Connections:
         return True
 
     def _make_room(self) -> bool:
+        leaving = self._least_missed()
+        if leaving is None:
+            return False
+        leaving.close()
+        self._forget(leaving)
+        return True
+
+    def _least_missed(self) -> Downstream | None:
+        """Choose who makes room: who is slow with a head, then the idle, then who has only just come.
+
+        The oldest goes first, so that a client that asks as soon as it is there is served, whatever crowd there is
+        of those that never do. Nobody goes who is being answered.
+        """
+        slow_since = self.wheel.now() - PROMPT
+        idle: Downstream | None = None
+        new: Downstream | None = None
         for connection in self._open:
+            if connection.exchange is not None:
+                continue
             if connection.requests and connection.idle:
-                connection.close()
-                self._forget(connection)
-                return True
-        return False
+                idle = idle or connection
+            elif connection.awaited_since <= slow_since:
+                return connection
+            else:
+                new = new or connection
+        return idle or new
 
     def downgraded(self, connection: Downstream) -> None:
         """Hear that its tunnel is over."""

@@ -70,6 +70,11 @@ class Downstream(Intake):
         return self._exchange is None and not self._buffer
 
     @property
+    def awaited_since(self) -> float:
+        """Since when a head is being waited for, where one is."""
+        return self.deadline - self._limits.header_timeout
+
+    @property
     def exchange(self) -> Exchange | None:
         """The exchange under way."""
         return self._exchange

@@ -358,12 +358,34 @@ async def test_a_new_client_takes_the_place_of_an_idle_one(talk):
 
 
 async def test_a_new_client_is_refused_where_all_are_busy(talk):
-    """worker_connections: nobody who is being answered, or has not asked yet, is hung up on."""
+    """worker_connections: nobody who is being answered is hung up on."""
     first = await talk.start(worker_connections=1)
     await talk(first.sends(GET), talk.upstream.receives(UP))
     second = talk.client()
     await talk(second.is_aborted(), talk.upstream.sends(OK), first.receives(OK))
     assert (talk.connections.accepted, talk.connections.refused, len(talk.connections)) == (2, 1, 1)
+
+
+async def test_a_client_that_owes_its_head_makes_room_before_an_idle_one(talk):
+    """worker_connections: who has been slow with a head for a second goes first, and the oldest of them."""
+    idle = await talk.start(only(), worker_connections=3, client_header_timeout=10.0)
+    await talk(idle.sends(NOWHERE), idle.receives(NO_ROUTE))
+    slow, slower = talk.client(), talk.client()
+    await talk(slow.sends(b"GET / HT"), talk.passes(1.5))
+    talk.client()
+    await talk(slow.is_closed())
+    talk.client()
+    await talk(slower.is_closed(), idle.says(IDLE.format(1)))
+    talk.client()
+    await talk(idle.is_closed())
+
+
+async def test_a_client_that_has_only_just_come_makes_room_last(talk):
+    """worker_connections: where nobody is idle or slow, the oldest of the new ones goes."""
+    first = await talk.start(worker_connections=2)
+    second = talk.client()
+    third = talk.client()
+    await talk(first.is_closed(), third.sends(GET), talk.upstream.receives(UP), second.says(IDLE.format(0)))
 
 
 async def test_a_drain_closes_the_idle_and_waits_for_the_rest(talk):
