@@ -79,6 +79,7 @@ class ClientConnection:
     def deadline_passed(self) -> None:
         """Act on a client that has not done in time what was expected of it: nothing more is."""
         if self._closing or not self._writable:
+            self._reset_on_close()  # or the kernel would keep the answer, megabytes of it, for whoever does not take it
             self._transport.abort()
         else:
             self.close()
