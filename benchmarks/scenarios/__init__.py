@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.scenarios import download, plain, policies, routes, stream_memory, websocket_idle
+from benchmarks.scenarios import (
+    download,
+    plain,
+    policies,
+    routes,
+    slow_clients,
+    stream_memory,
+    websocket_idle,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,4 +27,5 @@ SCENARIOS: dict[str, Callable[[Bench], Section]] = {
     "routes": routes.run,
     "websocket-idle": websocket_idle.run,
     "stream-memory": stream_memory.run,
+    "slow-clients": slow_clients.run,
 }

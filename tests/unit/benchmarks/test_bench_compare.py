@@ -78,4 +78,12 @@ def test_the_large_file_has_as_many_entities_as_its_title_says():
 
 def test_every_scenario_is_known_by_its_name():
     """The command line offers these."""
-    assert list(SCENARIOS) == ["plain", "policies", "download", "routes", "websocket-idle", "stream-memory"]
+    assert list(SCENARIOS) == [
+        "plain",
+        "policies",
+        "download",
+        "routes",
+        "websocket-idle",
+        "stream-memory",
+        "slow-clients",
+    ]
