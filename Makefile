@@ -50,7 +50,7 @@ compiled: $(VENV)/.compiled ## compile the modules that requests pass through, i
 
 lock: ## write constraints.txt anew: the newest versions that pyproject.toml allows
 	@lock=$$(mktemp -d); trap 'rm -rf "$$lock"' EXIT; \
-	$(PYTHON3) -m venv "$$lock" && "$$lock/bin/pip" install -q -e '.[dev,bench]'; \
+	$(PYTHON3) -m venv "$$lock" && "$$lock/bin/pip" install -q -e '.[dev,bench,fuzz]'; \
 	{ echo "# Every version of an installation that the tests have passed on. Made by: make lock"; \
 	  "$$lock/bin/pip" freeze --all --exclude pip --exclude-editable; } > constraints.txt; \
 	echo "constraints.txt: $$(grep -c == constraints.txt) packages"
