@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from proxyd import __version__
-from proxyd.cli import inspect, run
+from proxyd.cli import dev_cert, inspect, run
 from proxyd.cli.output import stdout
 
 if TYPE_CHECKING:
@@ -55,8 +55,43 @@ def build_parser() -> argparse.ArgumentParser:
     )
     demo = verbs.add("demo", "start the demo backend alone", run.demo, "proxyd demo --listen 127.0.0.1:3000")
     demo.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:3000", help="default %(default)s")
+    _dev_cert(verbs)
     verbs.add("version", "print the version", version, "proxyd version")
     return parser
+
+
+def _dev_cert(verbs: _Verbs) -> None:
+    verb = verbs.add(
+        "dev-cert",
+        "make a certificate authority and a certificate to develop with, or renew the latter",
+        dev_cert.dev_cert,
+        "proxyd dev-cert shop.localhost 192.168.1.20",
+    )
+    verb.add_argument(
+        "names",
+        metavar="NAME",
+        nargs="*",
+        help="host names and addresses beside localhost, 127.0.0.1 and ::1",
+    )
+    verb.add_argument(
+        "--directory", metavar="DIR", default="tls", help="where the files are; default %(default)s"
+    )
+    verb.add_argument(
+        "--days",
+        metavar="N",
+        type=_days,
+        default=dev_cert.DAYS,
+        help="how long it is valid; default %(default)s",
+    )
+    verb.add_argument(
+        "--force", action="store_true", help="make the authority anew too, whatever is in the directory"
+    )
+
+
+def _days(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= dev_cert.CA_DAYS:
+        raise argparse.ArgumentTypeError(f"must be a number from 1 to {dev_cert.CA_DAYS}")
+    return int(text)
 
 
 def _explain(verbs: _Verbs) -> None:

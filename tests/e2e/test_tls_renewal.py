@@ -13,6 +13,8 @@ from e2e_gateway import config_for
 from e2e_tls import pem, talk, trusting
 from e2e_wire import OK, PATIENCE
 
+from proxyd.cli.main import main
+
 LISTEN = "127.0.0.1:0 ssl"
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
@@ -193,3 +195,25 @@ async def test_a_renewed_certificate_for_upstreams(gateway, authority, files, ra
         await client.send(GET)
         await client.message(bodiless=True)
     assert shown == [{"site.test", "old.test"}, {"gateway.test"}]
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "shop.localhost"])
+async def test_a_certificate_to_develop_with(gateway, origin, tmp_path, name):
+    """What ``proxyd dev-cert`` has made is verified by a client that trusts its authority; renewal is taken over."""
+    directory = tmp_path / "tls"
+    command = ["dev-cert", "--directory", str(directory), "shop.localhost"]
+    assert await asyncio.to_thread(main, command) == 0
+    upstream = await origin(OK)
+    proxy = await gateway(
+        upstream.port,
+        proxy_listen=LISTEN,
+        ssl_cert=str(directory / "cert.pem"),
+        ssl_cert_key=str(directory / "cert.key"),
+        ssl_watch_interval=0,
+    )
+    client = ssl.create_default_context(cafile=str(directory / "ca.pem"))
+    assert (await talk(proxy.port, client, name)).status == 200
+    assert await asyncio.to_thread(main, command) == 0
+    await look(proxy)
+    assert (await talk(proxy.port, client, name)).status == 200
+    assert proxy.worker.tls_state.succeeded == 1
