@@ -12,6 +12,7 @@ from proxyd.plugins.correlation_id import CorrelationId
 from proxyd.plugins.cors import Cors
 from proxyd.plugins.csrf import Csrf
 from proxyd.plugins.file_log import FileLog
+from proxyd.plugins.hmac_auth import HmacAuth
 from proxyd.plugins.http_log import HttpLog
 from proxyd.plugins.internal_key import InternalKey
 from proxyd.plugins.ip_restriction import IpRestriction
@@ -45,6 +46,7 @@ PLUGINS: tuple[type[Plugin[Any]], ...] = (
     Jwt,
     KeyAuth,
     BasicAuth,
+    HmacAuth,
     IpRestriction,
     RequestSizeLimiting,
     Acl,
