@@ -18,7 +18,8 @@ from proxyd.model.base import Milliseconds
 from proxyd.model.grammar import HeaderName
 from proxyd.telemetry.post import Post
 from proxyd.telemetry.propagation import READERS, WRITERS, Context, write_w3c
-from proxyd.telemetry.shipper import Limits, Shipper
+from proxyd.telemetry.queue import Limits
+from proxyd.telemetry.shipper import Shipper
 from proxyd.telemetry.spans import Trace, new_span_id, new_trace_id
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ class Queue(plugin.Config):
     """Spans that may wait; more are dropped and counted."""
     max_bytes: int | None = Field(None, ge=1)
     """Accepted for Kong's sake: max_entries is the limit."""
-    max_retry_time: float = Field(60, ge=0)
-    """Seconds for which a batch is tried again."""
+    max_retry_time: float = 60
+    """Seconds for which a batch is tried again; -1 for a single try."""
     initial_retry_delay: float = Field(0.01, ge=0.001, le=1_000_000)
     """Seconds before the first further try; each one after that waits twice as long."""
     max_retry_delay: float = Field(60, ge=0.001, le=1_000_000)
@@ -88,21 +89,14 @@ class Queue(plugin.Config):
 
     def limits(self) -> Limits:
         """Return what the shipper is held to."""
-        return Limits(
-            entries=self.max_entries,
-            batch=self.max_batch_size,
-            delay=self.max_coalescing_delay,
-            retry_for=self.max_retry_time,
-            first_retry=self.initial_retry_delay,
-            last_retry=self.max_retry_delay,
-        )
+        return Limits(**self.model_dump(exclude={"max_bytes", "concurrency_limit"}))
 
 
 class Config(plugin.Config):
     """Settings that every tracing plugin has."""
 
     header_type: HeaderType | None = "preserve"
-    """The older form of propagation, which wins where it says anything: a format to write beside the one found."""
+    """What counts where propagation has neither extract, clear nor inject: a format to write beside the one found."""
     propagation: Propagation = Propagation()
     """Which formats of a trace's context are read and written."""
     http_response_header_for_traceid: HeaderName | None = None

@@ -6,7 +6,7 @@ import http.client
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from proxyd.telemetry.shipper import DeliveryError
+from proxyd.telemetry.queue import DeliveryError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from proxyd.telemetry.events import get_logger
+from proxyd.telemetry.queue import DeliveryError, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
 log = get_logger("tracing")
 
 
-class DeliveryError(Exception):
-    """A batch was not taken; ``again`` tells whether it may be another time. The text goes to the log."""
-
-    def __init__(self, reason: str, *, again: bool = True) -> None:
-        super().__init__(reason)
-        self.again = again
-
-
 class Sender(Protocol):
     """Brings one batch to a collector. Called from the thread."""
 
@@ -33,16 +26,8 @@ class Sender(Protocol):
         """Deliver a batch, within a time of its own; raises DeliveryError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much is kept, how long it waits, and how often it is tried; times in seconds."""
-
-    entries: int = 10_000
-    batch: int = 200
-    delay: float = 1.0
-    retry_for: float = 60.0
-    first_retry: float = 0.01
-    last_retry: float = 60.0
+# Kong's queue sends entries one by one; a span is too small for that.
+LIMITS = Limits(max_batch_size=200)
 
 
 @dataclass(slots=True)
@@ -83,13 +68,13 @@ class Shipper:
         destination: str,
         counts: Counts,
         now: Callable[[], float],
-        limits: Limits | None = None,
+        limits: Limits = LIMITS,
     ) -> None:
         self._sender = sender
         self._destination = destination
         self._counts = counts
         self._now = now
-        self._limits = limits or Limits()
+        self._limits = limits
         self._queue: deque[Span] = deque()
         self._some = threading.Event()  # there is something to do
         self._enough = threading.Event()  # a batch is full
@@ -106,7 +91,7 @@ class Shipper:
     def offer(self, span: Span) -> None:
         """Take a span; beyond the limit it is dropped and counted."""
         queue, limits = self._queue, self._limits
-        if len(queue) >= limits.entries or self._stopping.is_set():
+        if len(queue) >= limits.max_entries or self._stopping.is_set():
             self._counts.dropped += 1
             return
         queue.append(span)
@@ -115,7 +100,7 @@ class Shipper:
                 target=self._run, name=f"spans to {self._destination}", daemon=True
             )
             self._thread.start()
-        if len(queue) >= limits.batch:
+        if len(queue) >= limits.max_batch_size:
             self._enough.set()
         self._some.set()
 
@@ -141,7 +126,7 @@ class Shipper:
             self._some.wait()
             self._some.clear()
             if not self._enough.wait(0.0):
-                self._enough.wait(self._limits.delay)
+                self._enough.wait(self._limits.max_coalescing_delay)
             self._enough.clear()
             while self._queue and not self._abandoned:
                 self._deliver(self._next_batch())
@@ -149,13 +134,13 @@ class Shipper:
                 return
 
     def _next_batch(self) -> list[Span]:
-        return [self._queue.popleft() for _ in range(min(self._limits.batch, len(self._queue)))]
+        return [self._queue.popleft() for _ in range(min(self._limits.max_batch_size, len(self._queue)))]
 
     def _deliver(self, batch: list[Span]) -> None:
         """Send a batch, until it is taken or there is no point in going on."""
         limits = self._limits
-        pause = limits.first_retry
-        give_up = self._now() + limits.retry_for
+        pause = limits.initial_retry_delay
+        give_up = self._now() + limits.max_retry_time
         while True:
             again = False
             try:
@@ -173,7 +158,7 @@ class Shipper:
                 self._counts.failed += len(batch)
                 self._lost += len(batch)
                 return
-            pause = min(pause * 2, limits.last_retry)
+            pause = min(pause * 2, limits.max_retry_delay)
 
     def _failing(self, reason: str) -> None:
         if self._lost < 0:

@@ -110,3 +110,12 @@ def test_what_fits_in_a_field(value, fits):
 def test_a_status_line(status, reason, line):
     """RFC 9112 section 4: the phrase is the upstream's, or the registered one, and its space is always there."""
     assert encoder.status_line(status, reason) == line
+
+
+def test_a_line_is_appended_without_splitting_the_others():
+    """Whether somebody has looked at the section or not, the field is there."""
+    raw, split = Headers(None, b"A: 1\r\n"), Headers.of([(b"A", b"1")])
+    for headers in (raw, split):
+        headers.append(b"B-C: 2\r\n")
+    assert raw.raw == b"A: 1\r\nB-C: 2\r\n"
+    assert raw.get(b"b-c") == split.get(b"b-c") == b"2"

@@ -64,7 +64,7 @@ def test_the_older_names_are_understood():
     config = load(endpoint=ENDPOINT, batch_span_count=7, batch_flush_delay=2)
     assert config.traces_endpoint == ENDPOINT
     limits = make(OpenTelemetry, kit(), **config.model_dump(exclude_unset=True)).queue().limits()
-    assert (limits.batch, limits.delay) == (7, 2)
+    assert (limits.max_batch_size, limits.max_coalescing_delay) == (7, 2)
     config = load(
         endpoint="http://old", traces_endpoint=ENDPOINT, batch_span_count=7, queue={"max_batch_size": 9}
     )

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from proxyd.telemetry.post import Post
-from proxyd.telemetry.shipper import DeliveryError
+from proxyd.telemetry.queue import DeliveryError
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ import threading
 import pytest
 
 from proxyd.telemetry import events
-from proxyd.telemetry.shipper import Counts, Deliveries, DeliveryError, Limits, Shipper
+from proxyd.telemetry.queue import DeliveryError, Limits
+from proxyd.telemetry.shipper import Counts, Deliveries, Shipper
 
-QUICK = {"delay": 0.0, "first_retry": 0.001, "last_retry": 0.001}
+QUICK = {"max_coalescing_delay": 0.0, "initial_retry_delay": 0.001, "max_retry_delay": 0.001}
 
 
 class Collector:
@@ -79,7 +80,7 @@ async def test_nothing_runs_before_there_is_a_span(ship):
 async def test_spans_go_in_batches_in_their_order(ship):
     """A full batch goes at once, however long the delay; the rest goes when the shipper stops."""
     collector = Collector()
-    shipper = ship(collector, batch=2, delay=3600.0)
+    shipper = ship(collector, max_batch_size=2, max_coalescing_delay=3600.0)
     shipper.offer(1)
     shipper.offer(2)
     await collector.attempt()
@@ -92,7 +93,7 @@ async def test_spans_go_in_batches_in_their_order(ship):
 async def test_a_slow_collector_makes_nobody_wait(ship):
     """While it takes its time, spans wait up to the limit; the others are dropped and counted."""
     collector = Collector()
-    shipper = ship(collector, entries=3, batch=1)
+    shipper = ship(collector, max_entries=3, max_batch_size=1)
     collector.go.clear()
     shipper.offer(0)
     await collector.attempt()
@@ -108,7 +109,7 @@ async def test_a_slow_collector_makes_nobody_wait(ship):
 async def test_an_outage_is_one_line_and_its_end_another(ship, said):
     """However often it is tried, what fails is told once, with the reason; then that it is over, and what was lost."""
     collector = Collector(*[DeliveryError("refused")] * 5)
-    shipper = ship(collector, batch=1)
+    shipper = ship(collector, max_batch_size=1)
     shipper.offer(1)
     await collector.attempt(6)
     assert await shipper.stop() is True
@@ -123,7 +124,7 @@ async def test_an_outage_is_one_line_and_its_end_another(ship, said):
 async def test_what_will_never_be_taken_is_not_tried_again(ship, said, error):
     """A batch that is refused for good is lost; the next one has its chance."""
     collector = Collector(error)
-    shipper = ship(collector, batch=1)
+    shipper = ship(collector, max_batch_size=1)
     shipper.offer(1)
     shipper.offer(2)
     await collector.attempt(2)
@@ -134,10 +135,10 @@ async def test_what_will_never_be_taken_is_not_tried_again(ship, said, error):
 
 
 async def test_a_batch_is_given_up_in_time(ship):
-    """Beyond retry_for nothing is tried: here the clock goes on by a second with each look."""
+    """Beyond max_retry_time nothing is tried: here the clock goes on by a second with each look."""
     times = iter(range(1000))
     collector = Collector(*[DeliveryError("refused")] * 3)
-    shipper = ship(collector, lambda: float(next(times)), batch=1, retry_for=2.5)
+    shipper = ship(collector, lambda: float(next(times)), max_batch_size=1, max_retry_time=2.5)
     shipper.offer(1)
     await collector.attempt(3)
     shipper.offer(2)
@@ -149,7 +150,7 @@ async def test_a_batch_is_given_up_in_time(ship):
 async def test_stopping_ends_the_trying(ship):
     """A stop does not wait for a collector to come back: each batch has one more attempt."""
     collector = Collector(*[DeliveryError("refused")] * 10)
-    shipper = ship(collector, batch=1, first_retry=3600.0, retry_for=7200.0)
+    shipper = ship(collector, max_batch_size=1, initial_retry_delay=3600.0, max_retry_time=7200.0)
     shipper.offer(1)
     shipper.offer(2)
     await collector.attempt()
@@ -163,7 +164,7 @@ async def test_stopping_ends_the_trying(ship):
 async def test_stopping_is_bounded(ship, said):
     """A collector that hangs is left alone; what waits is counted as lost."""
     collector = Collector()
-    shipper = ship(collector, batch=1)
+    shipper = ship(collector, max_batch_size=1)
     collector.go.clear()
     shipper.offer(1)
     await collector.attempt()
