@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
+from proxyd.http1.headers import Headers
 from proxyd.transform.lua import Repeated, Value, shared_value
 
 if TYPE_CHECKING:
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
 class Scope:
     """The tables of one request; only what is asked for is read."""
 
-    __slots__ = ("_arguments", "_captures", "_headers", "_host", "_prefix", "_query", "_shared")
+    __slots__ = ("_arguments", "_captures", "_host", "_lines", "_prefix", "_query", "_shared")
 
     def __init__(self, exchange: Exchange) -> None:
-        self._headers = exchange.headers.copy()
+        self._lines = exchange.headers.lines.copy()
         self._host = exchange.request.host.encode()
         self._query = exchange.request.query
         self._captures = exchange.captures
@@ -27,12 +28,11 @@ class Scope:
 
     def header(self, exact: bytes, dashed: bytes) -> Value:
         """Return a header by its name, or by its name with ``-`` for ``_``."""
-        values = self._headers.get_all(exact) or self._headers.get_all(dashed)
-        if len(values) > 1:
-            return Repeated(values)
-        if values:
-            return values[0]
-        return self._host or None if exact == b"host" else None
+        lines = self._lines.get(exact) or self._lines.get(dashed)
+        if lines is None:
+            return self._host or None if exact == b"host" else None
+        value = lines[len(exact) + 1 :].strip(b" \t\r\n")
+        return value if b"\n" not in value else Repeated(Headers({exact: lines}).get_all(exact))
 
     def argument(self, name: bytes) -> Value:
         """Return a query argument, decoded; one without ``=`` is true."""
