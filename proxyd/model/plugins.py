@@ -123,7 +123,7 @@ class PluginChecker:
         hint = "" if plugin.name in LOCKS else nearest(plugin.name, self._registry)
         if plugin.name in _LUA:
             message = f"{plugin.name} holds Lua, which is not run"
-            hint = "write a plugin in Python, or set enabled: false if it can be left out"
+            hint = "a template of request-transformer may do, or a plugin in Python; enabled: false leaves it out"
         elif is_lock(plugin.name):
             message = f"there is no plugin '{plugin.name}', and leaving out what decides who gets in would open the route"
             hint = hint or "set enabled: false if that is meant"
