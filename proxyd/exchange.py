@@ -37,6 +37,7 @@ class Client:
     tls_version: str = ""
     certificate: ClientCertificate | None = None  # that the client has proved to hold
     forwarded: bytes = b""  # header lines for the upstream that are the same for every request
+    address: str = ""  # of the socket's own end
 
 
 @dataclass(eq=False)

@@ -173,6 +173,7 @@ def _client(transport: asyncio.Transport, trusted: TrustedIPs, source: Source | 
         # Whoever is behind a load balancer that knows no HTTP is the peer, and trusted for its own sake.
         address, peer_port, port = source.address, source.port, source.own_port
     client = Client(address, peer_port, "https" if tls is not None else "http", port, address in trusted)
+    client.address = own[0] if isinstance(own, tuple) else "unix:"
     if tls is not None:
         client.tls_version = tls.version() or ""
         client.sni = getattr(tls, "requested_server_name", "") or ""

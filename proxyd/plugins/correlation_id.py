@@ -6,15 +6,15 @@ import itertools
 import os
 import uuid
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakKeyDictionary
 
 from pydantic import Field
 
 from proxyd import plugin
-from proxyd.clock import Clock
 from proxyd.http1.headers import is_field_value
 
 if TYPE_CHECKING:
-    from proxyd.exchange import Exchange
+    from proxyd.exchange import Client, Exchange
     from proxyd.http1.headers import Headers
 
 
@@ -24,7 +24,8 @@ class Config(plugin.Config):
     header_name: str = Field("Kong-Request-ID", min_length=1, pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")
     """Header that carries the id."""
     generator: Literal["uuid", "uuid#counter", "tracker"] = "uuid#counter"
-    """What an id is: a UUID, one UUID per process with a counter, or address, port, process, counter and time."""
+    """What an id is: a UUID; one UUID per process, and a counter; or, as ``tracker``, the gateway's address and port, its
+    process, the number of the connection, that of the request on it, and the time."""
     echo_downstream: bool = False
     """Whether the id is also set on the answer."""
 
@@ -41,6 +42,8 @@ class CorrelationId(plugin.Plugin[Config]):
         self._key = self._header.lower()
         self._counter = itertools.count(1)
         self._process = str(uuid.uuid4())
+        # Connections that live, each with its number and a counter of its requests.
+        self._connections: WeakKeyDictionary[Client, tuple[int, itertools.count[int]]] = WeakKeyDictionary()
         makers = {"uuid": self._uuid, "uuid#counter": self._counted, "tracker": self._tracker}
         self._make = makers[self.config.generator]
 
@@ -69,4 +72,9 @@ class CorrelationId(plugin.Plugin[Config]):
 
     def _tracker(self, exchange: Exchange) -> str:
         client = exchange.client
-        return f"{client.peer}-{client.port}-{os.getpid()}-{next(self._counter)}-{Clock.time():.3f}"
+        known = self._connections.get(client)
+        if known is None:
+            known = self._connections[client] = (next(self._counter), itertools.count(1))
+        serial, requests = known
+        now = self.kit.clock.time()
+        return f"{client.address}-{client.port}-{os.getpid()}-{serial}-{next(requests)}-{now:.3f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 
@@ -16,7 +17,7 @@ from proxyd.plugin import Scope
 from proxyd.plugins.correlation_id import Config, CorrelationId
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-TRACKER = rf"192\.0\.2\.1-8000-{os.getpid()}-%d-\d{{10}}\.\d{{3}}"
+TRACKER = rf"198\.51\.100\.1-8000-{os.getpid()}-%d-%d-\d{{10}}\.\d{{3}}"
 
 
 def plugin(**config):
@@ -25,7 +26,8 @@ def plugin(**config):
 
 def exchange(*fields):
     head = RequestHead("GET", "/", "/", "", 1, "h", Headers.of(fields), 0, keep_alive=True)
-    return Exchange(head, Client("192.0.2.1", 4000, "http", 8000), 12.3456)
+    client = Client("192.0.2.1", 4000, "http", 8000, address="198.51.100.1")
+    return Exchange(head, client, 12.3456)
 
 
 # --- config --------------------------------------------------------------------------------------------------
@@ -67,7 +69,7 @@ def test_what_is_no_setting_is_refused(config):
     [
         ("uuid", UUID, UUID),
         ("uuid#counter", UUID + "#1", UUID + "#2"),
-        ("tracker", TRACKER % 1, TRACKER % 2),
+        ("tracker", TRACKER % (1, 1), TRACKER % (2, 1)),
     ],
 )
 def test_an_id_is_made(generator, first, second):
@@ -80,6 +82,27 @@ def test_an_id_is_made(generator, first, second):
         made.append(request.headers.get(b"kong-request-id"))
         assert re.fullmatch(form, made[-1].decode())
     assert made[0] != made[1]
+
+
+def test_a_tracker_counts_the_requests_of_a_connection():
+    """Kong's form: whose end, which process, which connection, which request on it, when."""
+    one, first, other = plugin(generator="tracker"), exchange(), exchange()
+    second = Exchange(exchange().request, first.client, 13.0)
+    made = []
+    for request in (first, second, other):
+        one.access(request)
+        made.append(request.headers.get(b"kong-request-id").decode().split("-")[3:5])
+    assert made == [["1", "1"], ["1", "2"], ["2", "1"]]
+
+
+def test_connections_that_are_over_are_forgotten():
+    """Their numbers are kept nowhere."""
+    one, request = plugin(generator="tracker"), exchange()
+    one.access(request)
+    assert len(one._connections) == 1
+    del request
+    gc.collect()
+    assert len(one._connections) == 0
 
 
 def test_an_id_that_came_is_kept():

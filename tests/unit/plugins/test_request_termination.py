@@ -6,6 +6,7 @@ import json
 
 import pytest
 from conversation import GET, OK, UP, service
+from plugin_case import Body
 from pydantic import ValidationError
 
 from proxyd.exchange import Client, Exchange
@@ -104,30 +105,69 @@ def test_a_trigger_limits_it(request_, answers):
     assert (plugin(trigger="X-Stop").access(request_) is not None) is answers
 
 
-def test_an_echo_tells_what_was_asked():
-    """For debugging: the request, and what it matched."""
-    request = exchange((b"Accept", b"a/b"), query="?c=d")
+async def test_an_echo_tells_what_was_asked():
+    """For debugging, in Kong's form: the request, its body and what it matched."""
+    fields = [
+        (b"Accept", b"a/b"),
+        (b"X-Twice", b"1"),
+        (b"X-Twice", b"2"),
+        (b"Content-Type", b"application/json"),
+    ]
+    request = exchange(*fields, query="?c=d&e=1&e=2&f")
     request.route = Route(id="r-id", name="r")
     request.service = Service(id="s-id", name="s", host="h")
-    request.captures = {0: "/a", "name": "a"}
-    body = json.loads(plugin(echo=True, message="here", trigger="c").access(request).body)
-    assert body == {
-        "message": "here",
-        "trigger": "c",
-        "request": {
-            "scheme": "http",
-            "host": "h",
-            "method": "GET",
-            "path": "/a",
-            "query": "c=d",
-            "headers": {"accept": "a/b"},
-        },
-        "matched_route": {
-            "service": {"id": "s-id", "name": "s"},
-            "route": {"id": "r-id", "name": "r"},
-            "uri_captures": {"0": "/a", "name": "a"},
-        },
+    request.captures = {1: "a", "name": "a"}
+    request.request.framing, request.body = 9, Body(request, b'{"a":[1]}')
+    body = json.loads((await plugin(echo=True, message="here", trigger="c").access(request)).body)
+    assert (body["message"], body["matched_route"]["name"], body["matched_service"]["host"]) == (
+        "here",
+        "r",
+        "h",
+    )
+    assert body["request"] == {
+        "scheme": "http",
+        "host": "h",
+        "port": 8000,
+        "method": "GET",
+        "path": "/a",
+        "query": {"c": "d", "e": ["1", "2"], "f": ""},
+        "headers": {"accept": "a/b", "x-twice": ["1", "2"], "content-type": "application/json"},
+        "uri_captures": {"1": "a", "name": "a"},
+        "body": {"a": [1]},
+        "raw_body": '{"a":[1]}',
     }
+
+
+@pytest.mark.parametrize(
+    ("content_type", "raw", "read"),
+    [
+        (
+            b"application/x-www-form-urlencoded; charset=utf-8",
+            b"a=1&b=x+y&a=2",
+            {"a": ["1", "2"], "b": "x y"},
+        ),
+        (b"application/json", b"{", None),
+        (b"text/plain", b"\xff", None),
+    ],
+)
+def test_an_echo_reads_what_it_can(content_type, raw, read):
+    """A form and JSON are told as what they say; a body that was read before is at hand."""
+    request = exchange((b"Content-Type", content_type))
+    request.buffered = raw
+    told = json.loads(plugin(echo=True).access(request).body)["request"]
+    assert (told["body"], told["raw_body"]) == (read, raw.decode("utf-8", "replace"))
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [("h:81", ("h", 81)), ("[::1]:81", ("[::1]", 81)), ("[::1]", ("[::1]", 8000)), ("", ("", 8000))],
+)
+def test_an_echo_tells_host_and_port_apart(host, told):
+    """Where the host names no port, it is the listener's."""
+    request = exchange()
+    request.request.host = host
+    said = json.loads(plugin(echo=True).access(request).body)["request"]
+    assert (said["host"], said["port"]) == told
 
 
 # --- in a gateway --------------------------------------------------------------------------------------------
