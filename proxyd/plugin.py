@@ -141,8 +141,11 @@ class Plugin(Generic[ConfigT]):
     def access(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """Let the request pass (None) or answer it."""
 
-    def header_filter(self, exchange: Exchange, status: int, headers: Headers) -> None:
-        """Change the answer's headers, of the upstream's answers and of the gateway's own alike."""
+    def header_filter(self, exchange: Exchange, status: int, headers: Headers) -> Reply | None:
+        """Change the answer's headers, of the upstream's answers and of the gateway's own alike.
+
+        A ``Reply`` takes the place of an upstream's answer; every ``header_filter`` then sees that one too.
+        """
 
     def wants_body(self, exchange: Exchange, status: int, headers: Headers) -> bool:
         """Whether ``body_filter`` is to see this answer; asked once, behind every ``header_filter``.

@@ -177,7 +177,12 @@ class Relay:
         pipeline = self.route.pipeline
         try:
             for phase in pipeline.header_filter:
-                phase(self.exchange, head.status, head.headers)
+                reply = phase(self.exchange, head.status, head.headers)
+                if reply is not None:
+                    self._responding = False
+                    self._drop_connection()
+                    self._answer(reply)
+                    return False
             self._filtering = choose(self.exchange, pipeline, head)
         except Exception as error:  # noqa: BLE001  # what a filter was to take out must not get through
             self._responding = False

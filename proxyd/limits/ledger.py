@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
@@ -13,7 +13,7 @@ from proxyd.model.redis import TIMEOUT, Redis
 from proxyd.store.counters import CountersAway
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from proxyd.plugin import Kit
     from proxyd.store.counters import Taken, Window
@@ -71,6 +71,13 @@ class Config(plugin.Config):
         return Redis(**{name: getattr(self.redis, name) for name in given}, **flat)
 
 
+class Take(Protocol):
+    """What counts at once."""
+
+    def __call__(self, key: bytes, windows: Sequence[Window], now: float, amount: int = 1) -> Taken:
+        """Count as ``Counters.take`` does."""
+
+
 class Ledger:
     """Counts for one instance.
 
@@ -84,9 +91,7 @@ class Ledger:
         self._tolerant = config.fault_tolerant
         self._redis: RedisCounters | None = None
         here = self._counting.take if config.fault_tolerant else self._counting.here.take
-        self.take: Callable[[bytes, Sequence[Window], float], Taken] = (
-            here if self._endpoint is None else self._take_instead
-        )
+        self.take: Take = here if self._endpoint is None else self._take_instead
 
     def __repr__(self) -> str:
         return f"<Ledger {self._endpoint or 'local'}>"
@@ -108,19 +113,19 @@ class Ledger:
         redis = self._redis
         return None if redis is None or redis.away else redis
 
-    def _take_instead(self, key: bytes, windows: Sequence[Window], now: float) -> Taken:
+    def _take_instead(self, key: bytes, windows: Sequence[Window], now: float, amount: int = 1) -> Taken:
         """Count on this machine, as Redis is away; raises CountersAway where that will not do."""
         if not self._tolerant:
             raise CountersAway("redis is away")
         self._counting.fallbacks["redis"] += 1
-        return self._counting.take(key, windows, now)
+        return self._counting.take(key, windows, now, amount)
 
     async def ask(
-        self, redis: RedisCounters, key: bytes, windows: tuple[Window, ...]
+        self, redis: RedisCounters, key: bytes, windows: tuple[Window, ...], amount: int = 1
     ) -> tuple[tuple[Window, ...], Taken, float]:
         """Count in Redis, or instead of it; returns the windows, what came of it, and the time, by who counted."""
         try:
-            return await redis.take(key, windows)
+            return await redis.take(key, windows, amount)
         except CountersAway:
             now = self._time()
-            return windows, self._take_instead(key, windows, now), now
+            return windows, self._take_instead(key, windows, now, amount), now

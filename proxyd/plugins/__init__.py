@@ -26,6 +26,7 @@ from proxyd.plugins.redirect import Redirect
 from proxyd.plugins.request_size_limiting import RequestSizeLimiting
 from proxyd.plugins.request_termination import RequestTermination
 from proxyd.plugins.request_transformer import RequestTransformer
+from proxyd.plugins.response_ratelimiting import ResponseRatelimiting
 from proxyd.plugins.response_transformer import ResponseTransformer
 from proxyd.plugins.security_headers import SecurityHeaders
 from proxyd.plugins.syslog import Syslog
@@ -52,6 +53,7 @@ PLUGINS: tuple[type[Plugin[Any]], ...] = (
     Acl,
     ConnectionLimiting,
     RateLimiting,
+    ResponseRatelimiting,
     RequestTransformer,
     ResponseTransformer,
     Redirect,

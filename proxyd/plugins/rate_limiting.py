@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
@@ -12,8 +11,9 @@ from proxyd.exchange import Reply
 from proxyd.http1.headers import Headers
 from proxyd.limits import ledger, whom
 from proxyd.limits.fields import Fields, Style
+from proxyd.limits.periods import Periods
 from proxyd.store.counters import CountersAway
-from proxyd.store.windows import PERIODS, Windows
+from proxyd.store.windows import Windows
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -23,25 +23,12 @@ if TYPE_CHECKING:
     from proxyd.store.counters import Taken, Window
     from proxyd.store.redis import RedisCounters
 
-Limit = Field(None, gt=0)
 LEAST_SYNC_RATE = 0.02  # Kong's
 
 
-class Config(ledger.Config):
+class Config(ledger.Config, Periods):
     """Settings of rate-limiting (Kong's ``kong/plugins/rate-limiting/schema.lua``)."""
 
-    second: int | None = Limit
-    """Requests in a second."""
-    minute: int | None = Limit
-    """Requests in a minute."""
-    hour: int | None = Limit
-    """Requests in an hour."""
-    day: int | None = Limit
-    """Requests in a day, which begins at midnight UTC."""
-    month: int | None = Limit
-    """Requests in a calendar month."""
-    year: int | None = Limit
-    """Requests in a calendar year."""
     limit_by: Literal["consumer", "credential", "ip", "service", "header", "path"] = "consumer"
     """What is counted for itself; where a request does not have it, its client's address is."""
     header_name: str | None = Field(None, pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")
@@ -60,13 +47,7 @@ class Config(ledger.Config):
     """Accepted for Kong's sake, with policy: redis: counts are always exact."""
 
     @model_validator(mode="after")
-    def _limits(self) -> Self:
-        limits = self.limits()
-        if not limits:
-            raise ValueError(f"at least one of {', '.join(PERIODS)} is needed")
-        for (shorter, less), (longer, more) in pairwise(limits.items()):
-            if more < less:
-                raise ValueError(f"the limit for {longer} is lower than the one for {shorter}")
+    def _complete(self) -> Self:
         if self.limit_by == "header" and self.header_name is None:
             raise ValueError("limit_by: header needs header_name")
         if self.limit_by == "path" and self.path is None:
@@ -77,10 +58,6 @@ class Config(ledger.Config):
             if self.sync_rate < LEAST_SYNC_RATE:
                 raise ValueError(f"sync_rate is {LEAST_SYNC_RATE} at least, or -1")
         return self
-
-    def limits(self) -> dict[str, int]:
-        """Return the limits that were given, by period, the shortest first."""
-        return {name: getattr(self, name) for name in PERIODS if getattr(self, name) is not None}
 
 
 class RateLimiting(plugin.Plugin[Config]):

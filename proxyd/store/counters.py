@@ -83,8 +83,11 @@ class Counters(Protocol):
     crowded: int
     """How many requests were counted as strangers'."""
 
-    def take(self, key: bytes, windows: Sequence[Window], now: float) -> Taken:
-        """Count one request of ``key`` in all windows, or in none where one of them is full; raises CountersAway."""
+    def take(self, key: bytes, windows: Sequence[Window], now: float, amount: int = 1) -> Taken:
+        """Count ``amount`` for ``key`` in all windows, or in none where one of them is full; raises CountersAway.
+
+        The last of several that are counted at once may lie beyond the limit; 0 looks and counts nothing.
+        """
 
     def add(self, key: bytes, window: Window, amount: int, now: float) -> None:
         """Count ``amount`` more, whatever the limit; raises CountersAway."""
@@ -125,7 +128,7 @@ class LocalCounters:
     def __repr__(self) -> str:
         return f"<LocalCounters {sum(len(table.counts) for table in self._tables.values())}>"
 
-    def take(self, key: bytes, windows: Sequence[Window], now: float) -> Taken:
+    def take(self, key: bytes, windows: Sequence[Window], now: float, amount: int = 1) -> Taken:
         """Count; nothing else runs in between, as nothing here waits."""
         if len(windows) == 1 and not windows[0].sliding:  # the common case, without lists
             window = windows[0]
@@ -136,14 +139,14 @@ class LocalCounters:
                     count = 0
                 if count >= window.limit:
                     return False, ((count, 0),)
-                table.counts[key] = count + 1
+                table.counts[key] = count + amount
                 return True, ((count, 0),)
         counts = tuple([self._counts(key, window) for window in windows])
         for window, (count, before) in zip(windows, counts, strict=True):
             if window.used(count, before, now) >= window.limit:
                 return False, counts
-        for window in windows:
-            self.add(key, window, 1, now)
+        for window in windows if amount else ():
+            self.add(key, window, amount, now)
         return True, counts
 
     def add(self, key: bytes, window: Window, amount: int, now: float) -> None:

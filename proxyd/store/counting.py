@@ -74,13 +74,13 @@ class Counting:
     def __repr__(self) -> str:
         return f"<Counting {self.here!r} fallbacks={sum(self.fallbacks.values())}>"
 
-    def take(self, key: bytes, windows: Sequence[Window], now: float) -> Taken:
+    def take(self, key: bytes, windows: Sequence[Window], now: float, amount: int = 1) -> Taken:
         """Count here, and in this process alone where that cannot be."""
         try:
-            return self.here.take(key, windows, now)
+            return self.here.take(key, windows, now, amount)
         except CountersAway:
             self.fallbacks["file"] += 1
-            return self.memory.take(key, windows, now)
+            return self.memory.take(key, windows, now, amount)
 
     @property
     def strangers(self) -> int:

@@ -118,12 +118,14 @@ class RedisCounters:
 
     # --- counting --------------------------------------------------------------------------------------------
 
-    async def take(self, key: bytes, windows: Sequence[Window]) -> tuple[tuple[Window, ...], Taken, float]:
-        """Count one request in all windows, or in none; returns the windows and the time by Redis's clock too.
+    async def take(
+        self, key: bytes, windows: Sequence[Window], amount: int = 1
+    ) -> tuple[tuple[Window, ...], Taken, float]:
+        """Count in all windows, or in none; returns the windows and the time by Redis's clock too.
 
         Raises CountersAway, at the latest when the timeout has passed.
         """
-        answer = await self._ask(key, windows, 1, force=False)
+        answer = await self._ask(key, windows, amount, force=False)
         moved: list[Window] = []
         counts: list[tuple[int, int]] = []
         for place, window in enumerate(windows):
@@ -132,11 +134,15 @@ class RedisCounters:
             counts.append((count, before))
         return tuple(moved), (bool(answer[0]), tuple(counts)), answer[1] / 1000
 
-    async def add(self, key: bytes, window: Window, amount: int) -> None:
-        """Count ``amount`` more, whatever the limit; raises CountersAway."""
-        await self._ask(key, (window,), amount, force=True)
+    def add(self, key: bytes, windows: Sequence[Window], amount: int) -> asyncio.Future[list[int]]:
+        """Count ``amount`` more, whatever the limit; raises CountersAway, as may the future, for which nobody must wait."""
+        future = self._ask(key, windows, amount, force=True)
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return future
 
-    async def _ask(self, key: bytes, windows: Sequence[Window], amount: int, *, force: bool) -> list[int]:
+    def _ask(
+        self, key: bytes, windows: Sequence[Window], amount: int, *, force: bool
+    ) -> asyncio.Future[list[int]]:
         if self.away or len(self._queue) >= QUEUE:
             raise CountersAway(f"{self._endpoint} is away")
         loop = asyncio.get_running_loop()
@@ -148,7 +154,7 @@ class RedisCounters:
             lane = loop.create_task(self._work_off())
             self._lanes.add(lane)
             lane.add_done_callback(self._lanes.discard)
-        return await asked.answer
+        return asked.answer
 
     async def _work_off(self) -> None:
         """Send what waits, a batch at a time, until nothing does."""

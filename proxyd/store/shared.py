@@ -112,25 +112,25 @@ class SharedCounters:
 
     # --- counting --------------------------------------------------------------------------------------------
 
-    def take(self, key: bytes, windows: Sequence[Window], now: float) -> Taken:
+    def take(self, key: bytes, windows: Sequence[Window], now: float, amount: int = 1) -> Taken:
         """Count, while no other process does."""
         digest, block, lock, unlock = self._places.get(key) or self._place(key)
         self._lock(block, lock)
         try:
             if len(windows) == 1:
-                return self._take_one(digest, block, windows[0], now)
+                return self._take_one(digest, block, windows[0], now, amount)
             found = [self._find(digest, block, window) for window in windows]
             counts = tuple([(slot.counted, slot.before) for _, slot in found])
             for window, (count, before) in zip(windows, counts, strict=True):
                 if window.used(count, before, now) >= window.limit:
                     return False, counts
-            for window, (place, slot) in zip(windows, found, strict=True):
-                self._write(digest, block, window, place, slot._replace(counted=slot.counted + 1), now)
+            for window, (place, slot) in zip(windows, found, strict=True) if amount else ():
+                self._write(digest, block, window, place, slot._replace(counted=slot.counted + amount), now)
             return True, counts
         finally:
             fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, unlock)
 
-    def _take_one(self, digest: bytes, block: int, window: Window, now: float) -> Taken:
+    def _take_one(self, digest: bytes, block: int, window: Window, now: float, amount: int) -> Taken:
         """Count in one window, the common case, with as little as it needs."""
         at = self._map.find(digest + _PERIODS[window.period], block, block + _RECORDS)
         if at >= 0 and not (at - block) % _DIGEST:
@@ -139,13 +139,14 @@ class SharedCounters:
             if start == window.start:
                 if window.used(count, before, now) >= window.limit:
                     return False, ((count, before),)
-                _RECORD.pack_into(self._map, record, start, count + 1, before, end)
+                _RECORD.pack_into(self._map, record, start, count + amount, before, end)
                 return True, ((count, before),)
         place, slot = self._find(digest, block, window)
         counts = ((slot.counted, slot.before),)
         if window.used(slot.counted, slot.before, now) >= window.limit:
             return False, counts
-        self._write(digest, block, window, place, slot._replace(counted=slot.counted + 1), now)
+        if amount:
+            self._write(digest, block, window, place, slot._replace(counted=slot.counted + amount), now)
         return True, counts
 
     def add(self, key: bytes, window: Window, amount: int, now: float) -> None:

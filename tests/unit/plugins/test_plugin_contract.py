@@ -111,6 +111,7 @@ REQUIRED = {
     "opentelemetry": {"traces_endpoint": "http://collector:4318/v1/traces"},
     "tcp-log": {"host": "127.0.0.1", "port": 9},
     "udp-log": {"host": "127.0.0.1", "port": 9},
+    "response-ratelimiting": {"limits": {"videos": {"minute": 5}}},
     "redirect": {"location": "https://example.com"},
 }
 

@@ -210,7 +210,7 @@ def test_the_fields_of_the_draft(style):
 
 
 class Away(LocalCounters):
-    def take(self, key, windows, now):
+    def take(self, key, windows, now, amount=1):
         raise CountersAway
 
 

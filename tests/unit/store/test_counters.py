@@ -53,9 +53,11 @@ def test_a_refused_request_counts_nowhere(counters):
 
 def test_more_than_one_can_be_counted(counters):
     """Beyond the limit too: it has happened already."""
-    counters.add(b"a", MINUTE, 2, NOW)
+    assert counters.take(b"a", [MINUTE], NOW, 0) == (True, ((0, 0),))
+    assert counters.take(b"a", [MINUTE, HOUR], NOW, 2) == (True, ((0, 0), (0, 0)))
+    assert counters.take(b"a", [MINUTE, HOUR], NOW, 0) == (True, ((2, 0), (2, 0)))
     counters.add(b"a", MINUTE, 5, NOW)
-    assert counters.take(b"a", [MINUTE], NOW) == (False, ((7, 0),))
+    assert counters.take(b"a", [MINUTE], NOW, 0) == (False, ((7, 0),))
 
 
 def test_the_next_window_begins_with_nothing(counters):

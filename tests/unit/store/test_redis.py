@@ -92,7 +92,8 @@ async def test_exactly_the_limit_passes(server, counters):
 async def test_more_than_one_can_be_counted(server, counters):
     """Beyond the limit too."""
     one = await counters(await server())
-    await one.add(b"a", YEAR, 250)
+    assert (await one.take(b"a", (YEAR,), 0))[1] == (True, ((0, 0),))
+    await one.add(b"a", (YEAR,), 250)
     assert (await one.take(b"a", (YEAR,)))[1] == (False, ((250, 0),))
 
 
