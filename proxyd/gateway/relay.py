@@ -258,13 +258,7 @@ class Relay:
         if not self._filter_head(head):
             return
         exchange.upgraded = True
-        head.headers.remove(b"content-length")  # as above
-        marks = self._forwarder.marks.proxied(exchange)
-        answer = b"%bConnection: Upgrade\r\nUpgrade: websocket\r\n%b%b\r\n" % (
-            encoder.STATUS_LINES[SWITCHING],
-            head.headers.encode(),
-            marks,
-        )
+        answer = _switching(head, self._forwarder.marks.proxied(exchange))
         exchange.head_sent = len(answer)
         self.sink.write(answer)
         connection = self.connection
@@ -338,3 +332,13 @@ class Relay:
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.abort()
+
+
+def _switching(head: ResponseHead, marks: bytes) -> bytes:
+    """Return the head by which a client learns that it has its tunnel."""
+    head.headers.remove(b"content-length")  # RFC 9110 section 8.6: not in 1xx
+    return b"%bConnection: Upgrade\r\nUpgrade: websocket\r\n%b%b\r\n" % (
+        encoder.STATUS_LINES[SWITCHING],
+        head.headers.encode(),
+        marks,
+    )
