@@ -30,7 +30,7 @@ _NOT_IN_TRAILERS = re.compile(
     rb"age|authorization|cache-control|connection|content-(?:encoding|length|range|type)|cookie2?|date|expect"
     rb"|expires|forwarded|host|http2-settings|if-.*|keep-alive|location|max-forwards|pragma|proxy.*|range"
     rb"|retry-after|sec-.*|set-cookie2?|te|trailer|transfer-encoding|upgrade|vary|via|warning|www-authenticate"
-    rb"|x-(?:anonymous|authenticated|consumer|credential|forwarded|kong|real)-.*"
+    rb"|x-(?:anonymous|authenticated|client-cert|consumer|credential|forwarded|kong|real)-.*"
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxyd.exchange import Client, Exchange
+from proxyd.http1.framing import is_trailer
 from proxyd.http1.headers import Headers
 from proxyd.http1.message import RequestHead
 from proxyd.http1.parser import HeadLimits, parse_request
@@ -30,6 +31,13 @@ def test_a_claimed_identity_is_taken_out(name, spell):
     assert headers.raw is None
     forget_claimed(headers)
     assert list(headers) == [(b"accept", b"a")]
+
+
+@pytest.mark.parametrize("name", sorted(IDENTITY_HEADERS))
+def test_no_identity_is_claimed_behind_a_body(name):
+    """A trailer of such a name is none, however it is spelt: some servers take trailers for headers."""
+    assert not is_trailer(name)
+    assert not is_trailer(name.replace(b"-", b"_"))
 
 
 def test_other_names_stay():
