@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
-import shutil
-
 import aiohttp
 import pytest
-from e2e_wire import OK, closed_port, connect
+from e2e_nginx import NGINX, TEMPORARY, WITHOUT, start_nginx, stop_nginx
+from e2e_wire import OK, closed_port
 
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed (Debian package nginx)")
+pytestmark = pytest.mark.skipif(NGINX is None, reason=WITHOUT)
 
 SHELL = """
-daemon off;
 worker_processes 1;
-pid {directory}/nginx.pid;
-error_log {directory}/error.log;
 events {{ worker_connections 64; }}
 http {{
     access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
+{temporary}
     server {{ listen 127.0.0.1:{port}; {server} }}
 }}
 """
@@ -41,26 +29,14 @@ async def nginx(tmp_path):
         port = closed_port()
         directory = tmp_path / f"nginx{len(running)}"
         directory.mkdir()
-        file = directory / "nginx.conf"
-        # As root its worker would be another user, whom pytest's directories keep out.
-        user = "user root;" if os.geteuid() == 0 else ""
-        file.write_text(user + SHELL.format(directory=directory, port=port, server=server))
-        process = await asyncio.create_subprocess_exec(
-            NGINX, "-c", str(file), "-p", str(directory), "-e", str(directory / "error.log")
-        )
-        running.append(process)
-        for _ in range(200):
-            with contextlib.suppress(ConnectionRefusedError):
-                (await connect(port)).close()
-                break
-            assert process.returncode is None, (directory / "error.log").read_text()
-            await asyncio.sleep(0.02)
+        temporary = TEMPORARY.format(directory=directory)
+        text = SHELL.format(temporary=temporary, port=port, server=server)
+        running.append(await start_nginx(directory, text, port))
         return port
 
     yield start
     for process in running:
-        process.terminate()
-        await process.wait()
+        await stop_nginx(process)
 
 
 async def test_nginx_as_the_backend(gateway, nginx, tmp_path):
