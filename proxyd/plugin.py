@@ -96,8 +96,10 @@ class Kit:
     outputs: Outputs = field(default_factory=Outputs)
     """Where log plugins write to; those of all generations share it."""
     tallies: Tallies = field(default_factory=Tallies)
+    """What the prometheus plugin counts."""
     key_sets: KeySets = field(default_factory=KeySets)
     deliveries: Deliveries = field(default_factory=Deliveries)
+    """What delivers the spans of tracing plugins; those of all generations share it."""
     authorities: Mapping[str, bytes] = field(default_factory=dict)
     """Digests of the CA certificates, by id."""
 

@@ -147,16 +147,22 @@ class Tracing(plugin.Plugin[ConfigT], ABC):
         self._bound = round(self.rate * FULL)
         told = self.config.http_response_header_for_traceid
         self._told = told.encode() if told else b""
-        sender = self.sender()
         self._shipper: Shipper | None = None
-        if sender is not None:
-            self._shipper = Shipper(
-                sender,
-                self._destination,
-                self.kit.deliveries.of(self.name),
-                self.kit.clock.now,
-                self.queue().limits(),
-            )
+        self._started = False
+
+    async def start(self) -> None:
+        """Take hold of what delivers spans."""
+        sender = self.sender()
+        if sender is None:
+            return
+        counts, clock, limits = self.kit.deliveries.of(self.name), self.kit.clock, self.queue().limits()
+        self._shipper = self.kit.deliveries.acquire(
+            self._key(), lambda: Shipper(sender, self._destination, counts, clock.now, limits)
+        )
+        self._started = True
+
+    def _key(self) -> str:
+        return f"{self.name} {self.config.model_dump_json()}"
 
     def post(self, endpoint: str, headers: Mapping[str, str]) -> Post:
         """Return what posts to the collector at ``endpoint``, which the log knows by its host and port."""
@@ -221,9 +227,10 @@ class Tracing(plugin.Plugin[ConfigT], ABC):
                 self._shipper.offer(span)
 
     async def stop(self) -> None:
-        """Deliver what waits."""
-        if self._shipper is not None:
-            await self._shipper.stop()
+        """Let go of it; what ends later is delivered all the same, where another instance holds it still."""
+        if self._started:
+            self._started = False
+            await self.kit.deliveries.release(self._key())
 
     # --- the trace -------------------------------------------------------------------------------------------
 

@@ -98,15 +98,15 @@ class OpenTelemetry(tracing.Tracing[Config]):
             config.sampling_rate is None or config.sampling_strategy == "parent_probability_fallback"
         )
         super().prepare()
+        from proxyd.telemetry import otlp  # noqa: PLC0415  # an extra, and long to import
+
+        self._otlp = otlp
 
     def sender(self) -> OtlpSender:
-        """Return the exporter."""
-        from proxyd.telemetry import otlp  # noqa: PLC0415  # an extra, and a second to import
-
+        """Return what encodes spans, and posts them."""
         config = self.config
-        self._spans_of = otlp.spans_of
         headers = {**config.headers, "Content-Type": "application/x-protobuf"}
-        return otlp.OtlpSender(self.post(config.traces_endpoint, headers), config.resource_attributes)
+        return self._otlp.OtlpSender(self.post(config.traces_endpoint, headers), config.resource_attributes)
 
     def queue(self) -> tracing.Queue:
         """Return the queue's settings, with the older names' where the newer ones are not given."""
@@ -119,4 +119,4 @@ class OpenTelemetry(tracing.Tracing[Config]):
 
     def spans(self, exchange: Exchange, trace: Trace, wall: float) -> list[Span]:
         """Return the spans of an exchange that is over."""
-        return self._spans_of(exchange, trace, wall, self.kit.redactor)
+        return self._otlp.spans_of(exchange, trace, wall, self.kit.redactor)

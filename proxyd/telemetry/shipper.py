@@ -12,7 +12,7 @@ from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.queue import DeliveryError, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from proxyd.telemetry.spans import Span
 
@@ -37,22 +37,6 @@ class Counts:
     sent: int = 0
     dropped: int = 0
     failed: int = 0
-
-
-class Deliveries:
-    """The counts of each plugin that delivers spans, by its name: they go on behind a reload."""
-
-    __slots__ = ("by_plugin",)
-
-    def __init__(self) -> None:
-        self.by_plugin: dict[str, Counts] = {}
-
-    def __repr__(self) -> str:
-        return f"<Deliveries {self.by_plugin}>"
-
-    def of(self, plugin: str) -> Counts:
-        """Return the counts of a plugin, the same ones every time."""
-        return self.by_plugin.setdefault(plugin, Counts())
 
 
 class Shipper:
@@ -169,3 +153,38 @@ class Shipper:
         if self._lost >= 0:
             log.notice("spans are taken again", destination=self._destination, lost=self._lost)
             self._lost = -1
+
+
+class Deliveries:
+    """What delivers spans, and how much of them, for all generations of a configuration.
+
+    A shipper is shared by the instances that configure the same one, those before and after a reload among them: what
+    ends after a reload, as a WebSocket does, still has its place to go. Counts are by the plugin's name.
+    """
+
+    __slots__ = ("_shared", "by_plugin")
+
+    def __init__(self) -> None:
+        self.by_plugin: dict[str, Counts] = {}
+        self._shared: dict[Hashable, tuple[Shipper, int]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Deliveries {len(self._shared)} {self.by_plugin}>"
+
+    def of(self, plugin: str) -> Counts:
+        """Return the counts of a plugin, the same ones every time."""
+        return self.by_plugin.setdefault(plugin, Counts())
+
+    def acquire(self, key: Hashable, make: Callable[[], Shipper]) -> Shipper:
+        """Return the shipper of this key, made where it is not there yet."""
+        shipper, users = self._shared.get(key) or (make(), 0)
+        self._shared[key] = shipper, users + 1
+        return shipper
+
+    async def release(self, key: Hashable) -> None:
+        """Let go of a shipper; behind the last user it delivers what waits, and stops."""
+        shipper, users = self._shared.pop(key)
+        if users > 1:
+            self._shared[key] = shipper, users - 1
+        else:
+            await shipper.stop()

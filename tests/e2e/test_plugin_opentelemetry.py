@@ -17,6 +17,11 @@ pytest.importorskip("opentelemetry.exporter.otlp.proto.common", reason="the extr
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
 GET = b"GET /a?x=1 HTTP/1.1\r\nHost: api.test\r\nUser-Agent: test\r\n%b\r\n"
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 QUICK = {"max_coalescing_delay": 0.01}
 
 
@@ -169,3 +174,27 @@ async def test_a_stop_delivers_what_waits(gateway, origin, raw, collector):
     assert collector.asked == 0
     await proxy.worker.stop(drain=0.0)
     assert len(collector.spans) == 2
+
+
+async def test_a_websocket_that_outlives_a_reload_is_recorded(gateway, origin, raw, collector):
+    """Its span ends with it, long after its generation, and finds its way."""
+
+    async def script(wire):
+        await wire.message()
+        await wire.send(SWITCHED)
+        await wire.rest()
+        wire.close()
+
+    upstream = await origin(script)
+    proxy = await gateway(config(upstream.port, collector.port))
+    client = await raw(proxy.port)
+    await client.send(UPGRADE)
+    assert (await client.message()).status == 101
+    changed = config(upstream.port, collector.port)
+    changed["services"][0]["routes"].append({"name": "new", "paths": ["/new"]})
+    proxy.write(changed)
+    assert await proxy.worker.reload()
+    client.close()
+    (server, _, _), (below, _, _) = await collector.taken(2)
+    assert values(server.attributes)["http.response.status_code"] == 101
+    assert below.parent_span_id == server.span_id

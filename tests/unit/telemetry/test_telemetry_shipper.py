@@ -179,4 +179,21 @@ def test_counts_go_on_behind_a_reload():
     deliveries = Deliveries()
     deliveries.of("zipkin").sent += 1
     assert deliveries.of("zipkin").sent == 1
-    assert repr(deliveries) == "<Deliveries {'zipkin': Counts(sent=1, dropped=0, failed=0)}>"
+    assert repr(deliveries) == "<Deliveries 0 {'zipkin': Counts(sent=1, dropped=0, failed=0)}>"
+
+
+async def test_the_last_who_lets_go_stops_a_shipper(ship):
+    """Those who configure the same one share it, and what comes between two of them is delivered."""
+    collector = Collector()
+    shipper = ship(collector, max_coalescing_delay=3600.0)
+    deliveries = Deliveries()
+    for _ in range(2):
+        assert deliveries.acquire("key", lambda: shipper) is shipper
+    await deliveries.release("key")
+    shipper.offer(1)
+    assert collector.batches == []
+    await deliveries.release("key")
+    assert collector.batches == [[1]]
+    other = ship(Collector())
+    assert deliveries.acquire("key", lambda: other) is other
+    await deliveries.release("key")
