@@ -55,6 +55,7 @@ class Source:
 
     def __init__(self, uri: str, times: Times, clock: Clock, tls: ssl.SSLContext | None) -> None:
         self.uri = uri
+        self.label = uri.partition("?")[0]  # a query may hold a key, and belongs in no log
         self.keys: KeySet | None = None
         self.version = 0
         self.holders = 0
@@ -72,7 +73,7 @@ class Source:
 
     def __repr__(self) -> str:
         state = "down" if self._outage else "up" if self.keys else "unknown"
-        return f"<Source {self.uri} {state} keys={len(self.keys.keys) if self.keys else 0}>"
+        return f"<Source {self.label} {state} keys={len(self.keys.keys) if self.keys else 0}>"
 
     # --- life ------------------------------------------------------------------------------------------------
 
@@ -132,10 +133,10 @@ class Source:
             self._outage += 1
             if self._outage == 1:
                 kept = "the keys that are known stay" if self.keys else "no token of theirs is let in"
-                log.warning("keys cannot be fetched", uri=self.uri, reason=str(error), until_then=kept)
+                log.warning("keys cannot be fetched", uri=self.label, reason=str(error), until_then=kept)
             return min(times.retry * 2.0 ** min(self._outage - 1, 16), times.least)
         if self._outage:
-            log.notice("keys are fetched again", uri=self.uri, failures=self._outage)
+            log.notice("keys are fetched again", uri=self.label, failures=self._outage)
         self._outage = 0
         self.succeeded += 1
         self.last_success = self._clock.time()
@@ -147,7 +148,7 @@ class Source:
         self._document = document
         self.keys = keys
         self.version += 1
-        log.info("keys", uri=self.uri, kids=[key.kid for key in keys.keys], ignored=keys.ignored)
+        log.info("keys", uri=self.label, kids=[key.kid for key in keys.keys], ignored=keys.ignored)
 
     async def _fetch(self) -> tuple[bytes, float]:
         """Return the document and the seconds that it may be used; raises _FetchError."""
@@ -234,7 +235,7 @@ class KeySets:
         """Tell what has been fetched, for metrics."""
         return [
             KeySetState(
-                source.uri.partition("?")[0],
+                source.label,
                 len(source.keys.keys) if source.keys else 0,
                 source.succeeded,
                 source.failed,

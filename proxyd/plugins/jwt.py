@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from proxyd.model.entities import Consumer, JWTSecret, Stored
 
 YEAR = 31_536_000  # seconds
-REMEMBERED = 10_000  # tokens
+REMEMBERED = 5_000  # tokens
+LONGEST_REMEMBERED = 4096  # bytes: with the former, a bound on memory
 REMEMBERED_FOR = 300.0  # seconds, for those that do not expire before
 
 
@@ -163,13 +164,17 @@ class Jwt(Authentication[Config]):
             verified = self._by_issuer(issuer, token) if issuer is not None else self._by_credential(token)
         except _RefusedError as refused:
             return self._refuse(refused.message, claims=refused.claims)
+        if len(text) <= LONGEST_REMEMBERED:
+            self._remember(digest(text), verified)
+        _let_in(exchange, verified)
+        return None
+
+    def _remember(self, key: bytes, verified: Verified) -> None:
         known = self._known
-        known.pop(key := digest(text), None)
+        known.pop(key, None)
         if len(known) >= REMEMBERED:
             del known[next(iter(known))]
         known[key] = verified
-        _let_in(exchange, verified)
-        return None
 
     def _refuse(
         self, message: str, challenge: bytes | None = None, claims: dict[str, str] | None = None

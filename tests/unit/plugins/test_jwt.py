@@ -469,6 +469,9 @@ def test_memory_is_bounded(monkeypatch):
         assert one.access(exchange(bearer(token({"iss": "ann", "n": number})))) is None
         assert one.access(exchange(bearer(token({"iss": "eve", "n": number})))).status == 401
     assert len(one._known) == 3
+    long = token({"iss": "ann", "n": "x" * module.LONGEST_REMEMBERED})
+    assert one.access(exchange(bearer(long))) is None
+    assert module.digest(long.encode()) not in one._known
     assert not any(SECRET.encode() in key or GOOD.encode() in key for key in one._known)
 
 
