@@ -21,6 +21,7 @@ from proxyd.http1.target import parse_host, parse_target
 from proxyd.model.schema import json_schema
 from proxyd.plugins import BY_NAME
 from proxyd.process import assemble
+from proxyd.upstream.memory import SCHEME
 
 if TYPE_CHECKING:
     import argparse
@@ -165,11 +166,13 @@ def _tell_match(
         )
     else:
         upstream_path = compile_joiner(route, service)(match.prefix, path) + query
+        mounted = service.protocol == SCHEME
         balanced = any(one.name == service.host for one in configuration.upstreams.values())
-        host = service.host if balanced else f"{service.host}:{service.port}"
+        host = service.host if balanced or mounted else f"{service.host}:{service.port}"
         out.line(f"{_label(out, 'service')}{_service_name(service)}")
         out.line(f"{_label(out, 'upstream')}{service.protocol}://{host}{upstream_path}")
-        for address in _targets(configuration, service):
+        reference = loaded.settings.apps.get(service.host, "none of that name is mounted")
+        for address in [reference] if mounted else _targets(configuration, service):
             out.line(f"{_label(out, 'target')}{address}")
     _tell_plugins(out, loaded, consumer, route)
 

@@ -11,6 +11,7 @@ import aiohttp
 import httpx
 import pytest
 from aiohttp import web
+from e2e_command import proxyd
 from jwks_case import document
 from token_case import private, token
 
@@ -301,3 +302,21 @@ async def test_a_reload_keeps_the_application(mount):
         assert not await proxy.worker.reload()
         assert "no application is mounted as 'other'" in proxy.worker.config.problems[0]
         assert (await client.get("/app/count")).json() == 3
+
+
+def test_the_command_line_knows_applications(tmp_path):
+    """``check`` imports what is named, and tells its place where that fails; ``explain`` says where a request goes."""
+    file = tmp_path / "kong.yml"
+    file.write_text(
+        '_format_version: "3.0"\nproxyd: {apps: {shop: "storefront:make_app"}}\n'
+        "services: [{name: shop, url: memory://shop/v1, routes: [{name: shop, paths: [/shop]}]}]\n"
+    )
+    path = {"PYTHONPATH": str(EXAMPLES)}
+    assert proxyd("check", "-c", str(file), env=path).returncode == 0
+    told = proxyd("explain", "-c", str(file), "GET", "http://x/shop/a", env=path).stdout
+    assert "upstream  memory://shop/v1/a\ntarget    storefront:make_app\n" in told
+    missing = proxyd("check", "-c", str(file))
+    assert (
+        missing.returncode,
+        f"{file}:2:23: proxyd.apps.shop: error: storefront:make_app: Module" in missing.stderr,
+    ) == (1, True)
