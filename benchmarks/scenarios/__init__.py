@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.scenarios import (
     download,
+    exactness,
     plain,
     policies,
     routes,
@@ -28,4 +29,5 @@ SCENARIOS: dict[str, Callable[[Bench], Section]] = {
     "websocket-idle": websocket_idle.run,
     "stream-memory": stream_memory.run,
     "slow-clients": slow_clients.run,
+    "exactness": exactness.run,
 }
