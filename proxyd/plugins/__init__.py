@@ -29,6 +29,7 @@ from proxyd.plugins.request_transformer import RequestTransformer
 from proxyd.plugins.response_ratelimiting import ResponseRatelimiting
 from proxyd.plugins.response_transformer import ResponseTransformer
 from proxyd.plugins.security_headers import SecurityHeaders
+from proxyd.plugins.statsd import Statsd
 from proxyd.plugins.syslog import Syslog
 from proxyd.plugins.tcp_log import TcpLog
 from proxyd.plugins.udp_log import UdpLog
@@ -61,6 +62,7 @@ PLUGINS: tuple[type[Plugin[Any]], ...] = (
     OpenTelemetry,
     Prometheus,
     HttpLog,
+    Statsd,
     FileLog,
     UdpLog,
     TcpLog,

@@ -107,6 +107,39 @@ async def test_udp(gateway, origin, raw):
         assert uris(found) == ["/1", "/2", "/3"]
 
 
+@pytest.mark.parametrize("size", [0, 1400])
+async def test_statsd(gateway, origin, raw, size):
+    """Lines in datagrams of their own, or gathered."""
+    upstream = await origin(OK)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taker:
+        taker.setblocking(False)
+        taker.bind(("127.0.0.1", 0))
+        counters = [
+            {"name": name, "stat_type": "counter", "sample_rate": 1}
+            for name in ("request_count", "status_count")
+        ]
+        config = {"host": "127.0.0.1", "port": taker.getsockname()[1], "udp_packet_size": size}
+        proxy = await gateway(logged(upstream.port, "statsd", metrics=counters, **config))
+        await ask(raw, proxy, 1)
+        packets = await received(taker, 1 if size else 2)
+        lines = [b"kong.service.backend.request.count:1|c", b"kong.service.backend.status.200:1|c"]
+        assert b"\n".join(packets).split(b"\n") == lines
+
+
+async def test_statsd_over_tcp(gateway, origin, raw):
+    """A line each."""
+    upstream = await origin(OK)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        counter = {"name": "request_count", "stat_type": "counter", "sample_rate": 1}
+        config = {"host": "127.0.0.1", "port": server.getsockname()[1], "use_tcp": True}
+        proxy = await gateway(logged(upstream.port, "statsd", metrics=[counter], **config))
+        await ask(raw, proxy, 1)
+        connection, _ = await asyncio.get_running_loop().sock_accept(server)
+        with connection:
+            assert await received(connection, 1) == [b"kong.service.backend.request.count:1|c\n"]
+
+
 async def test_syslog(gateway, origin, raw, tmp_path):
     """A message each, and the restart of syslog loses none of those behind it."""
     upstream = await origin(OK)
