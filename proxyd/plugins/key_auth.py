@@ -47,7 +47,10 @@ class KeyAuth(Authentication[Config]):
     priority = 1250
     answers = (
         *Authentication.answers,
-        (413, "key_in_body asks for a look into a body that is larger than 1 MiB"),
+        (
+            413,
+            "key_in_body asks for a look into a body that is larger than 1 MiB, or has more than 2000 fields",
+        ),
     )
 
     def prepare(self) -> None:

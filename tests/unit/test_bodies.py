@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxyd.bodies import FORM, JSON, MULTIPART, Fields, read_fields
+from proxyd.errors import ProtocolError
 
 BOUNDARY = MULTIPART + b"; boundary=b1"
 WHOLE = (
@@ -36,6 +37,7 @@ LAST = REST[REST.index(b"--b1\r\n") :]
         (JSON, b'{"k":"\\ud800"}', [b"\xed\xa0\x80"], b"{}"),
         (BOUNDARY, WHOLE, [b"one"], FIRST + LAST),
         (MULTIPART + b'; Boundary="b1"', b"pre\r\n" + WHOLE, [b"one"], b"pre\r\n" + FIRST + LAST),
+        (BOUNDARY, b"pre\r\n" + WHOLE[len(FIRST) : -len(LAST)] + b"--b1--", [b"one"], b"pre\r\n--b1--"),
         (BOUNDARY, WHOLE[len(FIRST) :], [b"one"], LAST),
     ],
 )
@@ -76,6 +78,21 @@ def test_what_cannot_be_read_has_no_fields(kind, body):
     assert read_fields(kind, body) == Fields()
 
 
+MANY = [
+    (FORM, b"&" * 3000),
+    (JSON, b"{" + b'"a":1,' * 3000 + b'"k":"one"}'),
+    (BOUNDARY, b"--b1\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n" * 3000 + b"--b1--"),
+]
+
+
+@pytest.mark.parametrize(("kind", "body"), MANY)
+def test_too_many_fields_are_refused(kind, body):
+    """Reading them would take the time of other requests."""
+    with pytest.raises(ProtocolError) as refused:
+        read_fields(kind, body)
+    assert refused.value.status == 413
+
+
 @given(
     st.dictionaries(
         st.sampled_from(["a", "k", "k ", "\u00e9", '"']),
@@ -91,3 +108,29 @@ def test_cutting_is_what_deleting_a_member_is(document, indent):
     assert json.loads(fields.without({"k"})) == {
         name: value for name, value in document.items() if name != "k"
     }
+
+
+PIECES = (
+    *(
+        b"--b1",
+        b"--",
+        b"\r\n",
+        b"\r\n\r\n",
+        b"Content-Disposition: form-data; name=",
+        b'"k"',
+        b"k=",
+        b"&",
+        b"{",
+        b"}",
+    ),
+    *(b":", b",", b"1.10", b'"one"', b"\\", b" ", b"\xff", b"[", b"]", b"%6B", b"+", b";", b"="),
+)
+
+
+@given(st.sampled_from([FORM, JSON, BOUNDARY]), st.lists(st.sampled_from(PIECES), max_size=40).map(b"".join))
+def test_whatever_a_body_is(kind, body):
+    """It is read or not; what was read is the body still, and a field that was cut out is not in it any more."""
+    fields = read_fields(kind, body)
+    if fields != Fields():
+        assert fields.without(()) == body
+        assert read_fields(kind, fields.without({"k"})).named("k") == []

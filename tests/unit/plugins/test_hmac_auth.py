@@ -8,6 +8,8 @@ from email.utils import formatdate
 
 import pytest
 from conversation import FakeClock
+from hypothesis import given
+from hypothesis import strategies as st
 from plugin_case import challenge, exchange, kit, make, sent
 from pydantic import ValidationError
 
@@ -234,3 +236,15 @@ def test_a_body_is_read_only_for_who_has_signed():
     fields = signed(secret="other")
     assert access(*fields, body=b"hello", method="POST", validate_request_body=True)[0].message == NOT_SAME
     assert MAX_BODY == 8 * 1024 * 1024
+
+
+PIECES = st.sampled_from(
+    ["hmac", " ", "username", "algorithm", "headers", "signature", "=", '"', ",", "date", "hmac-sha256"]
+)
+
+
+@given(st.lists(PIECES, max_size=40).map("".join), st.text(max_size=20).map(lambda text: text.encode()))
+def test_whatever_a_header_says(line, date):
+    """It is refused, and nothing else comes of it."""
+    refused, one = access((b"Authorization", b"hmac " + line.encode()), (b"Date", date))
+    assert (refused.status, one.consumer) == (401, None)
