@@ -138,6 +138,8 @@ cdef int special(Fields* fields, const char* name, Py_ssize_t length, const char
     # The fields that say which trace a request belongs to (telemetry/propagation.py).
     if length == 11 and not memcmp(name, b"traceparent", 11):
         return -1
+    if length == 10 and not memcmp(name, b"tracestate", 10):
+        return -1
     if length == 2 and not memcmp(name, b"b3", 2):
         return -1
     if length >= 5 and not memcmp(name, b"x-b3-", 5):

@@ -24,8 +24,14 @@ _B3_TRACE, _B3_SPAN, _B3_PARENT = b"x-b3-traceid", b"x-b3-spanid", b"x-b3-parent
 _B3_SAMPLED, _B3_FLAGS = b"x-b3-sampled", b"x-b3-flags"
 _B3_FIELDS = (_B3_TRACE, _B3_SPAN, _B3_PARENT, _B3_SAMPLED, _B3_FLAGS)
 
-FIELDS = frozenset({b"traceparent", b"b3", b"uber-trace-id", *_B3_FIELDS})
+FIELDS = frozenset({b"traceparent", b"tracestate", b"b3", b"uber-trace-id", *_B3_FIELDS})
 
+MAX_STATES = 32  # members of a tracestate (W3C Trace Context, section 3.3.1.1)
+
+# Section 3.3.1.3: a key, and a value of printable characters without comma and equals sign that ends in no space.
+_STATE = re.compile(
+    rb"[a-z0-9][a-z0-9_\-*/@]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+)
 _B3_SINGLE = re.compile(rb"([0-9a-f]{32}|[0-9a-f]{16})-([0-9a-f]{16})(?:-([01d])(?:-([0-9a-f]{16}))?)?")
 _B3_ID = re.compile(rb"[0-9a-f]{16}(?:[0-9a-f]{16})?")
 _SPAN_ID = re.compile(rb"[0-9a-f]{16}")
@@ -171,20 +177,12 @@ WRITERS: dict[str, Callable[[Headers, Context], None]] = {
 
 
 def keep_trace(exchange: Exchange) -> None:
-    """Take malformed contexts out of a request, and note the first good one on the exchange.
-
-    A ``traceparent`` that is malformed takes ``tracestate`` with it (W3C Trace Context, section 4.3).
-    """
+    """Take malformed contexts out of a request, and note the first good one on the exchange."""
     headers = exchange.request.headers
     lines = headers.lines
     found: Context | None = None
-    if b"traceparent" in lines:
-        value = headers.get(b"traceparent") or b""
-        if is_valid(value):
-            exchange.traceparent = value.decode()
-        else:
-            headers.remove(b"traceparent")
-            headers.remove(b"tracestate")
+    if b"traceparent" in lines or b"tracestate" in lines:
+        _keep_w3c(exchange, headers)
     for names, read in _OTHERS:
         if not names.isdisjoint(lines):
             context = read(headers)
@@ -195,6 +193,23 @@ def keep_trace(exchange: Exchange) -> None:
                 found = context
     if found is not None and not exchange.traceparent:
         exchange.traceparent = found.traceparent
+
+
+def _keep_w3c(exchange: Exchange, headers: Headers) -> None:
+    """Keep a ``traceparent``, and a ``tracestate`` that stands beside one (W3C Trace Context, section 4.3)."""
+    value = headers.get(b"traceparent") or b""
+    if is_valid(value):
+        exchange.traceparent = value.decode()
+        if not _is_state(headers.get(b"tracestate") or b""):
+            headers.remove(b"tracestate")
+    else:
+        headers.remove(b"traceparent")
+        headers.remove(b"tracestate")
+
+
+def _is_state(value: bytes) -> bool:
+    members = [member for part in value.split(b",") if (member := part.strip(b" \t"))]
+    return len(members) <= MAX_STATES and all(_STATE.fullmatch(member) for member in members)
 
 
 _OTHERS: tuple[tuple[frozenset[bytes], Callable[[Headers], Context | None]], ...] = (

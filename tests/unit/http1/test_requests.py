@@ -369,7 +369,9 @@ def test_the_body_is_no_part_of_the_head():
     assert (head.framing, size) == (100_000, len(data))
 
 
-@pytest.mark.parametrize("name", [b"traceparent", b"b3", b"X-B3-TraceId", b"X-B3-Sampled", b"Uber-Trace-Id"])
+@pytest.mark.parametrize(
+    "name", [b"traceparent", b"Tracestate", b"b3", b"X-B3-TraceId", b"X-B3-Sampled", b"Uber-Trace-Id"]
+)
 def test_a_head_that_carries_a_trace_is_not_plain(name):
     """Whoever looks for a trace may leave plain heads unsplit: none of these names is in one."""
     head, _ = parser.parse_request(b"GET / HTTP/1.1\r\nHost: h\r\n%b: x\r\n\r\n" % name, HeadLimits())

@@ -174,11 +174,8 @@ def kept(fields):
 
 @pytest.mark.parametrize(("kind", "fields"), MALFORMED)
 def test_what_is_malformed_goes_no_further(kind, fields):
-    """All of it, and of W3C the state too."""
-    assert kept(headers(**fields, tracestate="a=1", accept="x")) == (
-        {"accept"} if kind == "w3c" else {"accept", "tracestate"},
-        "",
-    )
+    """All of it, and a state that has no parent beside it."""
+    assert kept(headers(**fields, tracestate="a=1", accept="x")) == ({"accept"}, "")
 
 
 @pytest.mark.parametrize(
@@ -198,3 +195,29 @@ def test_what_is_well_formed_passes_and_is_known(fields, known):
     left, traceparent = kept(headers(**fields))
     assert left == {name.replace("_", "-").lower() for name in fields}
     assert traceparent == known
+
+
+@pytest.mark.parametrize(
+    ("state", "passes"),
+    [
+        ("a=1", True),
+        ("rojo=00f067aa0ba902b7, congo=t61rcWkgMzE", True),
+        ("1-tenant@vendor/x=a b!", True),
+        ("a=1,,b=2,", True),
+        (",".join(f"k{number}=v" for number in range(32)), True),
+        (",".join(f"k{number}=v" for number in range(33)), False),
+        ("a", False),
+        ("a=", False),
+        ("A=1", False),
+        ("a=1=2", False),
+        ("a b=1", False),
+        ("a=\u00e9", False),
+        ("a=" + "x" * 257, False),
+        ("k" * 257 + "=1", False),
+    ],
+)
+def test_a_state_passes_if_it_is_one(state, passes):
+    """W3C Trace Context, section 3.3: at most 32 members, keys of lower case, values of printable ASCII."""
+    left, traceparent = kept(headers(traceparent=f"00-{TRACE}-{SPAN}-01", tracestate=state))
+    assert left == ({"traceparent", "tracestate"} if passes else {"traceparent"})
+    assert traceparent
