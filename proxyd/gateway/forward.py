@@ -73,7 +73,7 @@ class Forwarder:
         except GatewayError as error:
             relay.fail(error, Reply(error.status, message_for(error), fault=True))
             return
-        connection = peer.pool.acquire(exchange.upstream_method in IDEMPOTENT)
+        connection = peer.pool.acquire((exchange.replaced_method or request.method) in IDEMPOTENT)
         if connection is not None:
             relay.begin(connection)
         else:
@@ -109,7 +109,7 @@ class Forwarder:
             host = b"Host: %b\r\n" % exchange.replaced_host.encode()
         elif route.preserve_host and request.host:
             host = b"Host: %b\r\n" % request.host.encode()
-        line = f"{exchange.upstream_method} {exchange.upstream_path} HTTP/1.1\r\n".encode()
+        line = f"{exchange.replaced_method or request.method} {exchange.upstream_path} HTTP/1.1\r\n".encode()
         relay.head = b"".join(
             (line, host, request.headers.encode(), relay.own_lines, exchange.buffered or b"")
         )

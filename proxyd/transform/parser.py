@@ -270,25 +270,36 @@ def _minus(value: Expression) -> Expression:
     return lambda scope: lua.negative(value(scope))
 
 
-def _binary(operator: str, left: Expression, right: Expression) -> Expression:  # noqa: PLR0911  # one line each
+def _compared(value: Expression, constant: bytes | None, same: bool) -> Expression:
+    """Compare with a text or nil, which nothing else equals: the commonest question."""
+    if constant is None:
+        return lambda scope: (value(scope) is None) is same
+    return lambda scope: (value(scope) == constant) is same
+
+
+_EAGER: Final = {"..": lua.concatenate, "==": lua.equal, "<": lua.less, "<=": lua.at_most}
+_TURNED: Final = {">": lua.less, ">=": lua.at_most}
+
+
+def _binary(operator: str, left: Expression, right: Expression) -> Expression:  # noqa: PLR0911  # a line each
     if operator == "and":
         return lambda scope: right(scope) if lua.is_true(value := left(scope)) else value
     if operator == "or":
         return lambda scope: value if lua.is_true(value := left(scope)) else right(scope)
-    if operator == "..":
-        return lambda scope: lua.concatenate(left(scope), right(scope))
-    if operator == "==":
-        return lambda scope: lua.equal(left(scope), right(scope))
+    if (
+        operator in {"==", "~="}
+        and isinstance(right, _constant)
+        and not isinstance(right.value, (bool, float))
+    ):
+        return _compared(left, right.value, operator == "==")
     if operator == "~=":
         return lambda scope: not lua.equal(left(scope), right(scope))
-    if operator == "<":
-        return lambda scope: lua.less(left(scope), right(scope))
-    if operator == "<=":
-        return lambda scope: lua.at_most(left(scope), right(scope))
-    if operator == ">":
-        return lambda scope: lua.less(right(scope), left(scope))
-    if operator == ">=":
-        return lambda scope: lua.at_most(right(scope), left(scope))
+    if operator in _EAGER:
+        operate = _EAGER[operator]
+        return lambda scope: operate(left(scope), right(scope))
+    if operator in _TURNED:
+        turned = _TURNED[operator]
+        return lambda scope: turned(right(scope), left(scope))
     calculate = lua.ARITHMETIC[operator]
     return lambda scope: lua.calculate(calculate, left(scope), right(scope))
 
