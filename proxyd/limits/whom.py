@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from proxyd.exchange import Exchange
 
     Whom = Callable[[Exchange], bytes]
+
+LONGEST = 64  # bytes of a client's own choice that are kept as they are
 
 
 def by_address(exchange: Exchange) -> bytes:
@@ -41,7 +44,11 @@ def by_header(name: str) -> Whom:
 
     def by_value(exchange: Exchange) -> bytes:
         value = exchange.headers.get(key)
-        return b"id:" + value if value else by_address(exchange)
+        if not value:
+            return by_address(exchange)
+        if len(value) > LONGEST:  # or a crowd of long ones would take memory by the gigabyte
+            return b"of:" + hashlib.blake2b(value, digest_size=32).digest()
+        return b"id:" + value
 
     return by_value
 

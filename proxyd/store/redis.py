@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 LANES = 2  # batches under way
 BATCH = 256  # requests in one
+SPREAD = 32  # of a batch, at the same time over the nodes of a Cluster: each call takes a connection
 QUEUE = 10_000  # requests that wait, at most
 PAUSE = 0.5  # seconds between two probes
 PROBE_TIMEOUT = 1.0  # seconds
@@ -197,8 +198,13 @@ class RedisCounters:
 
     async def _run(self, commands: list[tuple[Any, ...]]) -> list[Any]:
         if self._endpoint.cluster_nodes:  # keys of one batch are on several nodes
-            calls = [self._client.execute_command(*command) for command in commands]
-            return list(await asyncio.gather(*calls, return_exceptions=True))
+            answers: list[Any] = []
+            for first in range(0, len(commands), SPREAD):
+                calls = [
+                    self._client.execute_command(*command) for command in commands[first : first + SPREAD]
+                ]
+                answers += await asyncio.gather(*calls, return_exceptions=True)
+            return answers
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)

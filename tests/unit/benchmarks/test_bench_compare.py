@@ -86,4 +86,5 @@ def test_every_scenario_is_known_by_its_name():
         "websocket-idle",
         "stream-memory",
         "slow-clients",
+        "exactness",
     ]

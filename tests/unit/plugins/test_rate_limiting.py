@@ -288,6 +288,15 @@ def test_what_is_counted_for_itself(config, first, second, same):
     assert (plugin.access(second) is not None) == same
 
 
+def test_long_values_are_told_apart_and_not_kept():
+    """Of a header as long as a client likes, a digest is counted by."""
+    lent = kit()
+    plugin = make(RateLimiting, lent, year=1, limit_by="header", header_name="X-T")
+    values = [b"v" * 8000 + b"%d" % number for number in (1, 2, 1)]
+    assert [plugin.access(exchange((b"X-T", value))) is None for value in values] == [True, True, False]
+    assert max(len(key) for table in lent.counting.memory._tables.values() for key in table.counts) < 100
+
+
 def test_instances_of_several_routes_count_apart():
     """One of a route does not use up another's."""
     lent = kit()
