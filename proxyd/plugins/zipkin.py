@@ -11,7 +11,7 @@ from proxyd.model.base import Milliseconds
 from proxyd.model.grammar import HeaderName
 from proxyd.telemetry.kong import node_id
 from proxyd.telemetry.meter import METHODS, OTHER
-from proxyd.telemetry.spans import MAX_TEXT, Event, asked, client_span, server_span
+from proxyd.telemetry.spans import ANSWERED, MAX_TEXT, Event, asked, client_span, server_span
 from proxyd.telemetry.zipkin import PEER, PEER_NAME, ZipkinSender, tags_of
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Zipkin(tracing.Tracing[Config]):
 
     def _with_phases(self, proxy: Span, request: Span) -> Span:
         """Tell when Kong's phases began and ended, as far as the exchange knows."""
-        head = next((event.time for event in proxy.events if event.name == "answer began"), 0)
+        head = next((event.time for event in proxy.events if event.name == ANSWERED), 0)
         if self.config.phase_duration_flavor == "tags":
             proxy.attributes["kong.access.duration_ms"] = (proxy.start - request.start) // 1_000_000
             if head:

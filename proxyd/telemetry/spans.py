@@ -16,6 +16,10 @@ SERVER_ERRORS = 500  # the statuses from here on
 CLIENT_ERRORS = 400
 MAX_TEXT = 1024  # characters kept of what a client writes: its path, its query, its User-Agent
 
+# What happens within the upstream's part.
+CONNECTED = "connected"
+ANSWERED = "answer began"
+
 Value = str | int | bool
 
 
@@ -93,8 +97,8 @@ def client_span(
     events = tuple(
         Event(what, _at(when + wall))
         for what, when in (
-            ("connected", exchange.connected if exchange.dialled else 0.0),
-            ("answer began", exchange.response_started),
+            (CONNECTED, exchange.connected if exchange.dialled else 0.0),
+            (ANSWERED, exchange.response_started),
         )
         if when
     )
