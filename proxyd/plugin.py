@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, get_args
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, ConfigDict, model_validator
 
 from proxyd.clock import Clock
 from proxyd.keysets import KeySets
@@ -29,8 +29,17 @@ if TYPE_CHECKING:
     from proxyd.http1.headers import Headers
 
 
+def _with_older_names(schema: dict[str, Any], model: type[Any]) -> None:
+    """Describe the names that fields had before, so that an editor takes them too."""
+    for old, new in model.renamed.items():
+        described = schema["properties"][new]
+        schema["properties"][old] = {**described, "description": f"Today {new}."}
+
+
 class Config(Entity):
     """What every plugin's settings derive from: strict, frozen, a help line under each field."""
+
+    model_config = ConfigDict(json_schema_extra=_with_older_names)
 
     renamed: ClassVar[dict[str, str]] = {}
     """Names that fields had in older versions of Kong, each with today's, which wins where both are given."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+from typing import ClassVar
 
 import pytest
 from pydantic import ValidationError
@@ -85,6 +86,27 @@ def test_settings_do_not_change():
     settings = Settings()
     with pytest.raises(ValidationError, match="frozen"):
         settings.size = 4
+
+
+class Renamed(Config):
+    """What a plugin was told otherwise before."""
+
+    renamed: ClassVar[dict[str, str]] = {"length": "size"}
+
+    size: int = 3
+    """How large it is."""
+
+
+@pytest.mark.parametrize(
+    ("values", "size"), [({"length": 4}, 4), ({"length": 4, "size": 5}, 5), ({"length": 4, "size": None}, 4)]
+)
+def test_older_names_of_settings(values, size):
+    """Are read, today's win, and an editor takes both."""
+    assert Renamed.model_validate(values).size == size
+    schema = Renamed.model_json_schema()["properties"]
+    assert (schema["length"]["type"], schema["length"]["description"]) == ("integer", "Today size.")
+    with pytest.raises(ValidationError):
+        Renamed(length="four")
 
 
 # --- the plugins there are -----------------------------------------------------------------------------------
