@@ -48,6 +48,8 @@ def rank(plugin: Plugin[Any]) -> int:
 
 
 def _defines(plugin: Plugin[Any], phase: str) -> bool:
+    if phase == "wants_body":
+        return True  # whoever does not say otherwise wants every body
     return getattr(type(plugin), phase) is not getattr(Plugin, phase)
 
 
@@ -148,15 +150,11 @@ def build(plugins: Iterable[Plugin[Any]], route: str | None, service: str | None
         request=bound["rewrite"] + bound["access"],
         header_filter=bound["header_filter"],
         body_filter=bound["body_filter"],
-        wants_body=tuple(_bind(one, "wants_body") or _always for one in filtering),
+        wants_body=tuple(filter(None, (_bind(one, "wants_body") for one in filtering))),
         holds_answer=tuple(one.instances()[0].holds_answer for one in filtering),
         log=bound["log"],
         choosers=choosers,
     )
-
-
-def _always(*_: Any) -> bool:
-    return True
 
 
 def _bind(chooser: Chooser, phase: str) -> Callable[..., Any] | None:

@@ -6,8 +6,10 @@ import pytest
 from conversation import GET, OK, UP, error, service
 
 from proxyd.errors import GatewayError, Kind
+from proxyd.model.entities import Consumer
 from proxyd.plugin import Config, Plugin
 
+ANN = "5f0f5c2e-3f0b-4a39-9d2e-0f1d6c8a1b11"
 HEAD = b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n"
 BAD = b"An invalid response was received from the upstream server"
 
@@ -153,6 +155,33 @@ async def test_the_answer_to_head_has_no_length_that_would_be_wrong(talk):
         client.receives(b"HTTP/1.1 200 OK\r\nX-Turn: 1\r\n\r\n"),
         client.says("<Downstream idle requests=1>"),
     )
+
+
+class Named(Plugin[Config]):
+    """Knows Ann."""
+
+    name = "named"
+    priority = 1000
+
+    def access(self, exchange):
+        if exchange.headers.get(b"x-user") == b"ann":
+            exchange.consumer = Consumer(id=ANN, username="ann")
+
+
+async def test_only_the_instance_of_the_consumer_is_asked(talk):
+    """Everybody else's answers keep their length."""
+    config = service(plugins=[{"name": "named"}])
+    config["consumers"] = [{"id": ANN, "username": "ann", "plugins": [{"name": "streaming"}]}]
+    client = await talk.start(config, plugins=[Named, Streaming])
+    changed = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nHI\r\n0\r\n\r\n"
+    for user, heard in ((b"ann", changed), (b"bob", OK)):
+        field = b"X-User: %b\r\n\r\n" % user
+        await talk(
+            client.sends(GET[:-2] + field),
+            talk.upstream.receives(UP[:-2] + field),
+            talk.upstream.sends(OK),
+            client.receives(heard),
+        )
 
 
 # --- another method than the client's ------------------------------------------------------------------------
