@@ -137,3 +137,33 @@ def _all(directory: str) -> dict[str, Case]:
 
 REQUESTS = _all("requests")
 ANSWERS = _all("answers")
+
+
+def table() -> str:
+    """Return how many cases of each class there are, and what becomes of them, as Markdown; docs/security.md has it."""
+    rows = []
+    for title, cases, words in (
+        ("requests", REQUESTS, ("forwarded", "answered", "refused", "nothing")),
+        ("answers", ANSWERS, ("passed", "refused", "cut")),
+    ):
+        names = {
+            "forwarded": "forwarded",
+            "answered": "answered",
+            "nothing": "not heard of",
+            "passed": "passed on",
+        }
+        heads = [names.get(word, word) for word in words]
+        rows += [f"| {title} | cases | {' | '.join(heads)} |", "|---|---|" + "---|" * len(words)]
+        kinds = list(dict.fromkeys(case.kind for case in cases.values()))
+        for kind in [*sorted(kinds, key=str.lower), ""]:
+            chosen = [case for case in cases.values() if case.kind == kind or not kind]
+            cells = [_cell([case.steps[-1] for case in chosen], word) for word in words]
+            rows.append(f"| {kind or 'all'} | {len(chosen)} | {' | '.join(cells)} |")
+        rows.append("")
+    return "\n".join(rows)
+
+
+def _cell(steps: list[tuple[str, int, bool]], word: str) -> str:
+    statuses = [status for found, status, _ in steps if found == word]
+    named = ", ".join(str(status) for status in sorted(set(statuses)) if status)
+    return f"{len(statuses)}{f' ({named})' if named and word != 'passed' else ''}" if statuses else ""
