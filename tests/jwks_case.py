@@ -18,7 +18,8 @@ def document(*numbers):
 class Endpoint:
     """``body``, ``status`` and ``headers`` are what it answers; ``gate``, where set, is waited for before that."""
 
-    def __init__(self, body="", port=0):
+    def __init__(self, body="", port=0, tls=None):
+        self._tls = tls
         self.body, self.status, self.headers = body, 200, {}
         self.asked = 0
         self.arrived = asyncio.Event()
@@ -30,12 +31,12 @@ class Endpoint:
 
     @property
     def uri(self):
-        return f"http://127.0.0.1:{self.port}/jwks.json"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}/jwks.json"
 
     async def start(self):
         """Listen; anew on the same port after ``stop``."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=self._tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
         return self

@@ -71,7 +71,7 @@ def caller_of(exchange: Exchange, groups_of: Callable[[str], tuple[str, ...]]) -
         identifier.decode("utf-8", "replace") if identifier is not None else None,
         exchange.anonymous,
         groups,
-        exchange.claims,
+        dict(exchange.claims) if exchange.claims is not None else None,  # the gateway remembers its own
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 
 import pytest
+import trustme
 from conversation import FakeClock
 from jwks_case import Endpoint, document
 
@@ -125,6 +127,30 @@ async def test_a_slow_server(endpoint, follow):
     assert (source.keys, source.failed) == (None, 0)
     await until(lambda: source.failed)
     endpoint.gate.set()
+
+
+async def test_the_servers_certificate_is_verified():
+    """Against what the settings trust; keys of a server that anybody could be are not taken."""
+    authority = trustme.CA()
+    served, trusting = (ssl.SSLContext(kind) for kind in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT))
+    authority.issue_cert("127.0.0.1").configure_cert(served)
+    authority.configure_trust(trusting)
+    endpoint = await Endpoint(document(1), tls=served).start()
+    for tls, known in ((trusting, True), (None, False)):
+        key_sets = KeySets(tls=tls)
+        source = key_sets.hold(endpoint.uri)
+        await source.newer(PATIENCE)
+        assert (source.keys is not None, source.failed) == (known, not known)
+        await key_sets.release(source)
+    await endpoint.stop()
+
+
+async def test_a_query_is_in_no_log(endpoint, follow, capsys):
+    """It may hold a key."""
+    await endpoint.stop()
+    key_sets, source = await follow(f"{endpoint.uri}?key=hidden", OFTEN)
+    await until(lambda: source.failed)
+    assert "hidden" not in capsys.readouterr().err + repr(key_sets) + str(key_sets.states())
 
 
 async def test_tokens_cause_one_fetch_in_a_while(endpoint, follow):
