@@ -6,6 +6,7 @@ credential is in it: see ``Redactor.header`` and ``Redactor.query``.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
@@ -101,11 +102,13 @@ class Recorder:
         headers = _headers(request.headers, self._redactor)
         if request.host:
             headers["host"] = request.host
-        host = request.host.rpartition(":")[0] if request.host[-1:].isdigit() else request.host
+        host = request.host
+        if ":" in host and host[-1:].isdigit():
+            host = host.rpartition(":")[0]
         made = {
             "id": exchange.request_id,
             "uri": uri,
-            "url": f"{exchange.scheme}://{host or request.host}:{client.port}{uri}",
+            "url": f"{exchange.scheme}://{host}:{client.port}{uri}",
             "querystring": _arguments(request.query[1:], self._redactor) if request.query else {},
             "method": request.method,
             "headers": headers,
@@ -136,26 +139,25 @@ def latencies(exchange: Exchange) -> dict[str, int]:
     asked = exchange.dialled or exchange.sent
     ended = started if exchange.upgraded else exchange.response_ended or exchange.ended
     return {
-        "kong": _ms(own),
-        "proxy": _ms(started - asked) if started and asked else -1,
-        "request": _ms(whole),
-        "receive": _ms(ended - started) if started else 0,
+        "kong": int(own * 1000 + 0.5),
+        "proxy": int((started - asked) * 1000 + 0.5) if started and asked else -1,
+        "request": int(whole * 1000 + 0.5),
+        "receive": int((ended - started) * 1000 + 0.5) if started else 0,
     }
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000 + 0.5)
 
 
 def _tries(exchange: Exchange) -> list[dict[str, Any]]:
     """Return what is known of each try: where it went, and for one that failed, as which status."""
-    failed = exchange.failed_tries or ()
+    failed = exchange.failed_tries
+    if failed is None:
+        return [_place(exchange.address)] if exchange.tries else []
     tries = [{**_place(address), "state": "failed", "code": status} for address, status in failed]
     if exchange.tries > len(tries):
         tries.append(_place(exchange.address))
     return tries
 
 
+@lru_cache(maxsize=KEPT)
 def _place(address: str) -> dict[str, Any]:
     host, _, port = address.rpartition(":")
     if not port.isdigit():
@@ -170,16 +172,19 @@ def _headers(headers: Headers | None, redactor: Redactor) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if headers is None:
         return found
+    known = redactor.headers
     for key, line in headers.lines.items():
-        name, secret = redactor.header(key)
+        name, secret = known[key] if key in known else redactor.header(key)
         if secret:
             found[name] = REDACTED
             continue
-        value = _text(line[len(key) + 1 :].strip(b" \t\r\n"))
+        value = _text(line[len(key) + 1 :].strip())
         if "\n" in value:
             found[name] = [_text(one) for one in headers.get_all(key)]
+        elif name in _URLS:
+            found[name] = redactor.url(value)
         else:
-            found[name] = redactor.url(value) if name in _URLS else value
+            found[name] = value
     return found
 
 
@@ -189,8 +194,10 @@ def _text(value: bytes) -> str:
 
 
 def _redacted(uri: str, redactor: Redactor) -> str:
-    path, mark, query = uri.partition("?")
-    return f"{path}?{redactor.query(query)}" if mark else uri
+    if "?" not in uri:
+        return uri
+    path, _, query = uri.partition("?")
+    return f"{path}?{redactor.query(query)}"
 
 
 def _arguments(query: str, redactor: Redactor) -> dict[str, Any]:

@@ -69,20 +69,21 @@ class Redactor:
 
         self._names = known
         self.is_secret = is_secret  # a new one, so that nothing decided before is remembered
-        self._headers: dict[bytes, tuple[str, bool]] = {}
+        self.headers: dict[bytes, tuple[str, bool]] = {}
 
     def header(self, name: bytes) -> tuple[str, bool]:
         """Return the text of a header's lower-case name, and whether its value is secret."""
-        known = self._headers.get(name)
+        kept = self.headers  # what is decided by old names must not get among what the new ones decide
+        known = kept.get(name)
         if known is None:
-            if len(self._headers) >= KEPT:
-                self._headers.clear()
+            if len(kept) >= KEPT:
+                kept.clear()
             text = name.decode("latin-1")
             plain = _plain(text)
             secret = plain in self._names or (
                 plain.endswith(HEADER_ENDINGS) and plain.removeprefix("x") not in NO_SECRETS
             )
-            known = self._headers[name] = (text, secret)
+            known = kept[name] = (text, secret)
         return known
 
     def query(self, query: str) -> str:
