@@ -106,7 +106,7 @@ class Jwt(Authentication[Config]):
         self._headers = tuple(name.lower().encode() for name in config.header_names)
         self._cookies = frozenset(name.encode() for name in config.cookie_names)
         self._arguments = frozenset(config.uri_param_names)
-        self.secret_arguments = config.uri_param_names
+        self.secret_arguments = (*config.uri_param_names, *config.header_names)
         challenge = b"Bearer"
         if config.realm:
             quoted = header_value(config.realm).replace(b"\\", b"\\\\").replace(b'"', b'\\"')

@@ -36,7 +36,18 @@ NAMES = frozenset(
 ENDINGS = ("accesskey", "apikey", "credential", "password", "secret", "secretkey", "signature", "token")
 
 # Of headers, whatever is a key counts too, and what a browser is known by; but not these.
-HEADER_ENDINGS = (*ENDINGS, "authorization", "cookie", "key", "session", "sessionid")
+HEADER_ENDINGS = (
+    *ENDINGS,
+    "assertion",
+    "auth",
+    "authorization",
+    "cookie",
+    "jwt",
+    "key",
+    "oidcdata",
+    "session",
+    "sessionid",
+)
 NO_SECRETS = frozenset({"cachekey", "idempotencykey", "surrogatekey", "secwebsocketkey"})
 KEPT = 1024  # names whose nature is remembered
 
