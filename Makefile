@@ -113,7 +113,8 @@ endef
 
 # Programs that some tests talk to. Where they cannot be had, those tests skip and say so.
 debian: | $(BIN)/python
-	@.ci/debian $(VENV)/debian curl nginx ngx_stream_module.so=libnginx-mod-stream promtool=prometheus redis-server || true
+	@.ci/debian $(VENV)/debian curl nginx ngx_stream_module.so=libnginx-mod-stream promtool=prometheus \
+	  redis-server=redis-server+redis-tools+libatomic1+libjemalloc2+liblzf1 || true
 
 # The packages that docs/examples need, for the tests that run them: fetched again when their list changes.
 NODE := $(VENV)/node/internal-key

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import platform
 import shutil
 import signal
 import socket
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PATIENCE = 20.0  # seconds
 TRIES = 5  # ports: another process may take one before the server does
@@ -47,6 +46,8 @@ class RedisServer:
 
     async def run(self) -> bool:
         """Run it, again perhaps; tells whether it came up."""
+        # Where it was only unpacked, its libraries lie beside it.
+        libraries = Path(shutil.which("redis-server")).parents[1] / f"lib/{platform.machine()}-linux-gnu"
         where = ["--port", "0", "--tls-port", str(self.port)] if self._tls else ["--port", str(self.port)]
         self._process = await asyncio.create_subprocess_exec(
             "redis-server",
@@ -55,6 +56,7 @@ class RedisServer:
             *self._options,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "LD_LIBRARY_PATH": str(libraries)},
         )
         async with asyncio.timeout(PATIENCE):
             while line := await self._process.stdout.readline():
