@@ -71,21 +71,25 @@ class ClientAuthorities:
 
 
 class ServerContext(ssl.SSLContext):
-    """A context for handshakes with clients; ``asks`` tells whether they are asked for a certificate."""
+    """A context for handshakes with clients; ``asks`` tells whether they are asked for a certificate.
 
-    asks: bool = False
+    ``known`` says by whom a client certificate was vouched for, by its digest, the oldest first: a session that is
+    taken up again has the certificate with it, and not the chain.
+    """
+
+    asks: bool
+    known: dict[bytes, frozenset[bytes]]
 
     def remember(self, leaf: bytes, issuers: frozenset[bytes]) -> None:
-        """Keep by whom a client certificate, by its digest, was vouched for: a session does not keep it."""
-        known = self.__dict__.setdefault("known", {})
-        known[leaf] = issuers
-        if len(known) > MAX_REMEMBERED:
-            del known[next(iter(known))]
+        """Keep by whom a certificate, by its digest, has just been vouched for."""
+        self.known.pop(leaf, None)
+        self.known[leaf] = issuers
+        if len(self.known) > MAX_REMEMBERED:
+            del self.known[next(iter(self.known))]
 
     def recall(self, leaf: bytes) -> frozenset[bytes]:
         """Return by whom it was vouched for in this context; nobody where that is forgotten."""
-        issuers: frozenset[bytes] = self.__dict__.get("known", {}).get(leaf, frozenset())
-        return issuers
+        return self.known.get(leaf, frozenset())
 
 
 def make_context(
@@ -97,6 +101,8 @@ def make_context(
     not lead to them. One that sends none gets in: whether it may stay is for the route's plugins to say.
     """
     context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    context.asks = clients is not None
+    context.known = {}
     versions = [_VERSIONS[name] for name in policy.protocols]
     context.minimum_version = min(versions)
     context.maximum_version = max(versions)
@@ -115,7 +121,6 @@ def make_context(
     if clients is not None:
         trust(context, clients.certificates, partial=clients.partial)
         context.verify_mode = ssl.CERT_OPTIONAL
-        context.asks = True
     return context
 
 

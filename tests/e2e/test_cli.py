@@ -141,6 +141,21 @@ def test_check_tells_warnings_without_failing(tmp_path):
     assert re.match(rf"{path}:2:\d+: _info: warning: ", result.stderr)
 
 
+def test_check_tells_of_a_certificate_at_its_end(tmp_path):
+    """It would be shown all the same, so the exit code stays 0."""
+    made = proxyd("dev-cert", "--directory", str(tmp_path / "tls"), "--days", "3")
+    assert made.returncode == 0
+    path = tmp_path / "kong.yml"
+    path.write_text(
+        f'_format_version: "3.0"\ncertificates:\n  - cert: {tmp_path}/tls/cert.pem\n    key: {tmp_path}/tls/cert.key\n'
+    )
+    result = proxyd("check", "--config", str(path))
+    assert (result.returncode, result.stdout) == (0, f"{path}: ok: 1 certificate\n")
+    assert re.match(
+        rf"{path}:3:5: certificates\[.*\]: warning: the certificate of localhost expires on ", result.stderr
+    )
+
+
 def test_check_finds_what_a_start_would_stumble_over(tmp_path):
     """A client certificate that cannot be read is told with the line of the service that wants it."""
     identity = "3a4f2c1e-0000-4000-8000-000000000001"

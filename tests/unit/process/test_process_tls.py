@@ -9,6 +9,7 @@ import pytest
 import trustme
 
 from proxyd.cli.config import plugin_configs
+from proxyd.downstream import tls
 from proxyd.downstream.certificates import Certificates, patterns
 from proxyd.errors import ConfigError
 from proxyd.model.load import load_text
@@ -101,6 +102,15 @@ def test_what_stays_the_same_keeps_its_context(authority):
     other = material(loaded(pair(authority)), before).certificates
     assert set(same.contexts.values()) == set(before.contexts.values())
     assert len(set(other.contexts.values()) & set(before.contexts.values())) == 1  # that of the default
+
+
+def test_whose_certificate_was_seen_last_is_remembered(authority, monkeypatch):
+    """What a context knows of clients is bounded, and the one that has not come for longest is forgotten."""
+    monkeypatch.setattr(tls, "MAX_REMEMBERED", 2)
+    (context, *_) = material(loaded(pair(authority))).certificates.contexts.values()
+    for leaf in (b"a", b"b", b"a", b"c"):
+        context.remember(leaf, frozenset({leaf}))
+    assert [context.recall(leaf) for leaf in (b"a", b"b", b"c")] == [{b"a"}, frozenset(), {b"c"}]
 
 
 def test_files_are_stamped_and_texts_are_not(authority, tmp_path):
