@@ -38,7 +38,7 @@ class MemoryTransport(asyncio.Transport):
         self._reading = True
         self.closing = False
         self._ending = False  # no more will be written
-        self._ended = False  # the other side knows
+        self.heard = False  # by the other side, the end
         self._lost = False
         self._due = False  # a delivery is on its way
 
@@ -63,6 +63,10 @@ class MemoryTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Have bytes delivered to the other side; those behind the end are dropped, as by a socket that is gone."""
         if self.closing or self._ending or not data:
+            return
+        if self.other.closing:  # nobody takes it; who knows that already is reset, as by a socket
+            if self.other.heard:
+                self.lose(ConnectionResetError("the other side has closed"))
             return
         self._waiting.append(bytes(data))
         self._size += len(data)
@@ -163,8 +167,8 @@ class MemoryTransport(asyncio.Transport):
             self._protocol.resume_writing()
         if self._waiting or not self._ending or self._lost:
             return
-        if not self._ended:
-            self._ended = True
+        if not self.heard:
+            self.heard = True
             other.hear_end()
         if self.closing:
             self.lose(None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxyd.upstream.memory import HIGH, LOW, MemoryTransport, connect
 
@@ -147,6 +149,49 @@ async def test_one_direction_may_end_by_itself():
     far.transport.close()
     await turns()
     assert (near.data, near.told) == (b"answer", ["data", "end", "lost"])
+
+
+async def test_writing_to_a_side_that_is_gone():
+    """Is dropped while its end is on the way, and a reset once that is known: nobody waits for it for ever."""
+    near, far = Side(keeps_open=True), Side()
+    connect(lambda: near, lambda: far)
+    far.transport.write(b"last")
+    far.transport.close()
+    near.transport.write(b"x" * (HIGH + 1))
+    assert near.transport.get_write_buffer_size() == 0
+    await turns()
+    assert (near.data, near.told, far.told) == (b"last", ["data", "end"], ["lost"])
+    near.transport.write(b"more")
+    near.transport.write(b"and more")
+    await turns()
+    assert near.told == ["data", "end", "lost ConnectionResetError"]
+
+
+@given(st.lists(st.one_of(st.binary(max_size=HIGH), st.sampled_from(["pause", "resume", "turn", "end"]))))
+def test_whatever_happens_on_the_way_bytes_arrive_in_their_order(steps):
+    """All of them, once the reader reads; what is written behind the end never does."""
+
+    async def run():
+        near, far = Side(), Side(keeps_open=True)
+        connect(lambda: near, lambda: far)
+        expected, ended = b"", False
+        for step in steps:
+            if isinstance(step, bytes):
+                near.transport.write(step)
+                expected += b"" if ended else step
+            elif step == "turn":
+                await turns(2)
+            elif step == "end":
+                near.transport.write_eof()
+                ended = True
+            else:
+                getattr(far.transport, f"{step}_reading")()
+        far.transport.resume_reading()
+        await turns()
+        assert (far.data, "end" in far.told) == (expected, ended)
+        assert near.told.count("pause") == near.told.count("resume")
+
+    asyncio.run(run())
 
 
 async def test_a_protocol_that_raises_loses_its_connection(pair):
