@@ -11,6 +11,7 @@ from proxyd.plugins.connection_limiting import ConnectionLimiting
 from proxyd.plugins.correlation_id import CorrelationId
 from proxyd.plugins.cors import Cors
 from proxyd.plugins.csrf import Csrf
+from proxyd.plugins.datadog import Datadog
 from proxyd.plugins.file_log import FileLog
 from proxyd.plugins.hmac_auth import HmacAuth
 from proxyd.plugins.http_log import HttpLog
@@ -63,6 +64,7 @@ PLUGINS: tuple[type[Plugin[Any]], ...] = (
     Prometheus,
     HttpLog,
     Statsd,
+    Datadog,
     FileLog,
     UdpLog,
     TcpLog,

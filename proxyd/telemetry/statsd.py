@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from proxyd.exchange import Exchange
     from proxyd.telemetry.queue import Sender
 
-TYPES: Final = {"counter": "c", "gauge": "g", "histogram": "h", "meter": "m", "set": "s", "timer": "ms"}
+TYPES: Final = {
+    "counter": "c",
+    "distribution": "d",
+    "gauge": "g",
+    "histogram": "h",
+    "meter": "m",
+    "set": "s",
+    "timer": "ms",
+}
 WORKSPACES: Final = {"workspace_id": WORKSPACE, "workspace_name": "default"}
 
 # How each style writes tags: before the value or behind the type, how joined to the name, and how to their values.
@@ -28,7 +36,7 @@ _STYLES: Final = {
 }
 _SPECIAL: Final = re.compile(r"[:|@#,=\[\]\s]")  # what would end a name
 
-_VALUES: Final[dict[str, tuple[str, Callable[[Exchange, dict[str, int]], int]]]] = {
+VALUES: Final[dict[str, tuple[str, Callable[[Exchange, dict[str, int]], int]]]] = {
     "request_count": ("request.count", lambda _exchange, _times: 1),
     "request_size": ("request.size", lambda exchange, _: exchange.head_received + exchange.bytes_received),
     "response_size": ("response.size", lambda exchange, _: exchange.head_sent + exchange.bytes_sent),
@@ -73,8 +81,8 @@ class Lines:
         for metric in self.metrics:
             if metric.sample_rate < 1 and self.chance() >= metric.sample_rate:
                 continue  # the collector multiplies by the rate
-            if metric.name in _VALUES:
-                stat, find = _VALUES[metric.name]
+            if metric.name in VALUES:
+                stat, find = VALUES[metric.name]
                 value: int | str = find(exchange, times)
                 if value == -1:
                     continue
@@ -99,7 +107,7 @@ class Lines:
             "node": host_name(),
             "status": exchange.status,
         }
-        told = ",".join(f"{name}{joint}{_plain(tag)}" for name, tag in tags.items() if tag)
+        told = ",".join(f"{name}{joint}{plain(tag)}" for name, tag in tags.items() if tag)
         return form.format(name=f"{self.prefix}.{stat}", value=value, kind=_kind(metric), tags=told)
 
 
@@ -113,7 +121,8 @@ def _kind(metric: Metric) -> str:
     return kind if metric.sample_rate == 1 else f"{kind}|@{metric.sample_rate:g}"
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """Return a value without what would end a name or a tag."""
     return _SPECIAL.sub("_", str(value))
 
 
@@ -122,7 +131,7 @@ def _consumer(metric: Metric, exchange: Exchange) -> str | None:
     if consumer is None:
         return None
     value = consumer.id if metric.consumer == "consumer_id" else getattr(consumer, metric.consumer)
-    return _plain(value) if value else None
+    return plain(value) if value else None
 
 
 def _service(metric: Metric, exchange: Exchange) -> str | None:
@@ -138,7 +147,7 @@ def _service(metric: Metric, exchange: Exchange) -> str | None:
 def _scope(metric: Metric, exchange: Exchange) -> str:
     if exchange.service is None:
         return "global.unmatched"
-    return f"service.{_plain(_service(metric, exchange) or 'unnamed').replace('.', '_')}"
+    return f"service.{plain(_service(metric, exchange) or 'unnamed').replace('.', '_')}"
 
 
 def _of_somebody(metric: Metric, exchange: Exchange) -> tuple[str, int | str] | None:

@@ -126,6 +126,19 @@ async def test_statsd(gateway, origin, raw, size):
         assert b"\n".join(packets).split(b"\n") == lines
 
 
+async def test_datadog(gateway, origin, raw):
+    """A datagram for each metric."""
+    upstream = await origin(OK)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taker:
+        taker.setblocking(False)
+        taker.bind(("127.0.0.1", 0))
+        config = {"host": "127.0.0.1", "port": taker.getsockname()[1]}
+        proxy = await gateway(logged(upstream.port, "datadog", **config))
+        await ask(raw, proxy, 1)
+        packets = await received(taker, 6)
+        assert packets[0] == b"kong.request.count:1|c|#name:backend,status:200,app:kong"
+
+
 async def test_statsd_over_tcp(gateway, origin, raw):
     """A line each."""
     upstream = await origin(OK)

@@ -37,6 +37,7 @@ KONG = {
     "opentelemetry": 14,
     "prometheus": 13,
     "http-log": 12,
+    "datadog": 10,
     "statsd": 11,
     "file-log": 9,
     "udp-log": 8,
