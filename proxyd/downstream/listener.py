@@ -50,6 +50,7 @@ class Connections:
         self.draining = False
         self.accepted = 0
         self.refused = 0
+        self.malformed = 0  # did not begin with the PROXY header that was due
         self._trusted = trusted
         self._from_preface = from_preface
         self._open: dict[Downstream, None] = {}  # in the order in which they came
@@ -229,14 +230,7 @@ class Listener:
         def make(source: Source) -> Any:
             return Downstream(self._connections, self._handler, self._limits, source)
 
-        gate = Gate(
-            sock,
-            make,
-            self._connections.wheel,
-            tls,
-            timeout=self._limits.header_timeout,
-            limit=self._connections.limit,
-        )
+        gate = Gate(sock, make, self._connections, tls, self._limits.header_timeout)
         self._gates.append(gate)
         try:
             gate.start(listen.backlog)

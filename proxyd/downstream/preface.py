@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from proxyd.clock import DeadlineWheel
+    from proxyd.downstream.listener import Connections
     from proxyd.downstream.proxy_protocol import Source
 
 BATCH = 64  # connections accepted before others get their turn
@@ -34,26 +34,22 @@ class Gate:
         self,
         sock: socket.socket,
         factory: Callable[[Source], asyncio.Protocol],
-        wheel: DeadlineWheel,
+        connections: Connections,
         tls: ssl.SSLContext | None,
-        *,
         timeout: float,
-        limit: int,
     ) -> None:
-        self.malformed = 0
         self._sock = sock
         self._factory = factory
-        self._wheel = wheel
+        self._connections = connections
         self._tls = tls
         self._timeout = timeout
-        self._limit = limit
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[_Preface, None] = {}  # in the order in which they came
         self._opening: set[asyncio.Task[None]] = set()
         self._resume: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        return f"<Gate waiting={len(self._waiting)} opening={len(self._opening)} malformed={self.malformed}>"
+        return f"<Gate waiting={len(self._waiting)} opening={len(self._opening)}>"
 
     def start(self, backlog: int) -> None:
         """Listen; raises OSError."""
@@ -74,7 +70,7 @@ class Gate:
                 )
                 return
             sock.setblocking(False)
-            if len(self._waiting) >= self._limit > 0:
+            if len(self._waiting) >= self._connections.limit > 0:
                 next(iter(self._waiting)).close()
             self._waiting[_Preface(self, sock)] = None
 
@@ -82,13 +78,19 @@ class Gate:
 
     def watch(self, preface: _Preface) -> None:
         """Give it its time, and hear when it has something to read."""
-        self._wheel.watch(preface, self._wheel.now() + self._timeout)
+        wheel = self._connections.wheel
+        wheel.watch(preface, wheel.now() + self._timeout)
         self._loop.add_reader(preface.sock.fileno(), preface.readable)
 
     def ended(self, preface: _Preface) -> None:
         """Hear no more of it."""
         self._waiting.pop(preface, None)
         self._loop.remove_reader(preface.sock.fileno())
+
+    def refused(self, error: PrefaceError) -> None:
+        """Hear that it began with something else."""
+        self._connections.malformed += 1
+        log.info("connection refused", reason=str(error))
 
     def complete(self, sock: socket.socket, source: Source) -> None:
         """Make the connection."""
@@ -152,8 +154,7 @@ class _Preface:
             self.close()
             return
         except PrefaceError as error:
-            self._gate.malformed += 1
-            log.info("connection refused", reason=str(error))
+            self._gate.refused(error)
             self.close()
             return
         source = self._reader.source

@@ -280,7 +280,12 @@ class Worker:
         """Count client connections."""
         clients = self.clients
         return ConnectionCounts(
-            clients.accepted, clients.refused, len(clients), len(clients) - clients.idle, clients.tunnels
+            clients.accepted,
+            clients.refused,
+            len(clients),
+            len(clients) - clients.idle,
+            clients.tunnels,
+            clients.malformed,
         )
 
     def targets(self) -> Iterable[TargetState]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionCounts:
-    """Client connections: ``accepted`` and ``refused`` since the start, the others now.
+    """Client connections: ``accepted``, ``refused`` and ``malformed`` since the start, the others now.
 
     ``answering`` are those with a request under way; ``tunnels`` of them have been upgraded.
     """
@@ -24,6 +24,7 @@ class ConnectionCounts:
     open: int = 0
     answering: int = 0
     tunnels: int = 0
+    malformed: int = 0
 
     @property
     def in_flight(self) -> int:

@@ -45,6 +45,11 @@ def _of_traffic(source: StatusSource) -> Iterator[Metric]:
         "Client connections closed at the connection limit.",
         value=counts.refused,
     )
+    yield CounterMetricFamily(
+        "proxyd_connections_malformed",
+        "Connections cut because they did not begin with a PROXY header.",
+        value=counts.malformed,
+    )
 
 
 def _of_targets(source: StatusSource) -> Iterator[Metric]:

@@ -89,6 +89,7 @@ async def test_without_a_header_there_is_no_connection(gateway, origin, raw, dat
     await client.send(data)
     assert await client.rest() == b""
     assert upstream.wires == []
+    assert proxy.worker.connections().malformed == 1
     assert (await (await raw(proxy.port)).ask(LINE + GET)).status == 200
 
 

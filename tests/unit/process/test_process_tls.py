@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 
 import pytest
 import trustme
@@ -124,6 +125,22 @@ def test_files_are_stamped_and_texts_are_not(authority, tmp_path):
     assert before["/nowhere/ca.pem"] is None
     path.write_text(one["cert"] + "\n")
     assert stamp(file.configuration, file.settings)[str(path)] != before[str(path)]
+
+
+def test_a_link_that_is_swapped_is_a_change(authority, tmp_path):
+    """Kubernetes' way: the same name, size and time, behind another directory."""
+    one = pair(authority)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "site.pem").write_text(one["cert"])
+        os.utime(tmp_path / name / "site.pem", (0, 0))
+    data = tmp_path / "data"
+    data.symlink_to("a")
+    file = loaded({**one, "cert": str(data / "site.pem")})
+    before = stamp(file.configuration, file.settings)
+    (tmp_path / "fresh").symlink_to("b")
+    (tmp_path / "fresh").replace(data)
+    assert stamp(file.configuration, file.settings) != before
 
 
 def test_names_are_matched_by_patterns():
