@@ -16,6 +16,7 @@ longer than ``WAIT``, and behind the first who did so nobody waits for that bloc
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import mmap
@@ -48,6 +49,7 @@ _ENDS = struct.Struct("<" + "24xq" * COUNTERS)
 BLOCKS = 4096  # 237,568 counters; 12 MB, as they are used
 
 WAIT = 0.1  # seconds: the longest that a request waits for a lock
+OPEN_WAIT = 5.0  # the same as a gateway starts
 PAUSE = 0.0005  # seconds between two tries
 # How long a record outlives its window, in seconds: whoever comes late with an earlier window finds it used up, be it
 # from a clock read before the boundary or from one that was set back a little.
@@ -85,11 +87,7 @@ class SharedCounters:
         self._places: dict[bytes, tuple[bytes, int, bytes, bytes]] = {}
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-            try:
-                self._blocks = self._open(blocks)
-            finally:
-                fcntl.flock(self._file, fcntl.LOCK_UN)
+            self._blocks = self._open(blocks)
             self._map = mmap.mmap(self._file, _HEADER.size + self._blocks * _BLOCK)
         except BaseException:
             os.close(self._file)
@@ -99,6 +97,16 @@ class SharedCounters:
         return f"<SharedCounters blocks={self._blocks} stuck={len(self._stuck)}>"
 
     def _open(self, blocks: int) -> int:
+        lock, unlock = _locks(0)  # of the header
+        if not self._wait(lock, OPEN_WAIT):
+            raise BlockingIOError(errno.EAGAIN, "a process holds it and does not go on")
+        try:
+            return self._look(blocks)
+        finally:
+            fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, unlock)
+
+    def _look(self, blocks: int) -> int:
+        """Return how many blocks there are, after making them where the file is new."""
         size = os.fstat(self._file).st_size
         if not size:
             os.ftruncate(self._file, _HEADER.size + blocks * _BLOCK)
@@ -165,10 +173,7 @@ class SharedCounters:
         block = _HEADER.size + int.from_bytes(digest[:8], "little") % self._blocks * _BLOCK
         if len(self._places) >= _REMEMBERED:
             self._places.clear()
-        lock, unlock = (
-            _FLOCK.pack(kind, os.SEEK_SET, block, 1, 0) for kind in (fcntl.F_WRLCK, fcntl.F_UNLCK)
-        )
-        self._places[key] = made = (digest, block, lock, unlock)
+        self._places[key] = made = (digest, block, *_locks(block))
         return made
 
     def _find(self, digest: bytes, block: int, window: Window) -> tuple[int, Slot]:
@@ -193,15 +198,18 @@ class SharedCounters:
 
     def _write(self, digest: bytes, block: int, window: Window, place: int, slot: Slot, now: float) -> None:
         records = block + _RECORDS
-        if place < 0:
+        new = place < 0
+        if new:
             place = self._free(records, now)
-            if place < 0:
-                place = COUNTERS + window.period
-                self.crowded += 1
-            else:
-                at = block + place * _DIGEST
-                self._map[at : at + _DIGEST] = digest + _PERIODS[window.period]
+        if place < 0:
+            self.crowded += 1
+            place, new = COUNTERS + window.period, False
         _RECORD.pack_into(self._map, records + place * _RECORD.size, *slot)
+        if (
+            new
+        ):  # last: who is killed in between has counted too much for another, and not too little for this one
+            at = block + place * _DIGEST
+            self._map[at : at + _DIGEST] = digest + _PERIODS[window.period]
 
     def _free(self, records: int, now: float) -> int:
         """Return a record that nothing is counted in any more, or -1."""
@@ -214,7 +222,7 @@ class SharedCounters:
         try:
             fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, lock)
         except (BlockingIOError, PermissionError):
-            if block in self._stuck or not self._wait(lock):
+            if block in self._stuck or not self._wait(lock, WAIT):
                 if not self._stuck:
                     self._tell_stuck(True)
                 self._stuck.add(block)
@@ -224,16 +232,23 @@ class SharedCounters:
             if not self._stuck:
                 self._tell_stuck(False)
 
-    def _wait(self, lock: bytes) -> bool:
-        give_up = self._now() + WAIT
-        while self._now() < give_up:
-            select.select((), (), (), PAUSE)
+    def _wait(self, lock: bytes, seconds: float) -> bool:
+        give_up = self._now() + seconds
+        while True:
             with contextlib.suppress(BlockingIOError, PermissionError):
                 fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, lock)
                 return True
-        return False
+            if self._now() >= give_up:
+                return False
+            select.select((), (), (), PAUSE)
 
     def close(self) -> None:
         """Let go of the file; it stays, with its counts."""
         self._map.close()
         os.close(self._file)
+
+
+def _locks(byte: int) -> tuple[bytes, bytes]:
+    """Return what locks a byte of the file, and what unlocks it."""
+    lock, unlock = (_FLOCK.pack(kind, os.SEEK_SET, byte, 1, 0) for kind in (fcntl.F_WRLCK, fcntl.F_UNLCK))
+    return lock, unlock

