@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from proxyd.model.entities import Consumer
 from proxyd.model.load import load_text
 from proxyd.plugins import BY_NAME
 from proxyd.telemetry.kong_record import Recorder
-from proxyd.telemetry.lua_fields import compile_fields, parse
+from proxyd.telemetry.lua_fields import KEYED, NAMED, PLAIN, compile_fields, parse
 from proxyd.telemetry.redact import Redactor
 
 
@@ -108,6 +109,13 @@ def test_the_refusal_names_the_place():
     )
     with pytest.raises(Exception, match=r"custom_fields_by_lua\.b.*Lua is not run"):
         load_text(text, env={}, plugins={name: one.Config for name, one in BY_NAME.items()})
+
+
+def test_the_guide_lists_what_can_be_asked():
+    """docs/logging.md names each question, at least by the last part of its name."""
+    guide = (Path(__file__).parents[3] / "docs/logging.md").read_text()
+    names = {*PLAIN, *(f"{name}(" for name in NAMED), *(f"{name}()" for name in KEYED)}
+    assert [name for name in names if f".{name.rpartition('.')[2]}" not in guide] == []
 
 
 def test_fields_are_put_where_their_names_say(exchange):
