@@ -52,6 +52,7 @@ class Relay:
         "sink",
         "task",
         "tried",
+        "upgrading",
         "upload",
     )
 
@@ -68,6 +69,7 @@ class Relay:
         self.connection: UpstreamConnection | None = None
         self.task: asyncio.Task[None] | None = None  # dials, while there is nothing else to do
         self.over = False
+        self.upgrading = bool(exchange.request.upgrade)
         self._forwarder = forwarder
         self._chunked_down = False
         self._interim_left = MAX_INTERIM
@@ -121,10 +123,7 @@ class Relay:
     # --- the answer comes down -------------------------------------------------------------------------------
 
     def response_informational(self, head: ResponseHead) -> None:
-        """Pass 102, 103 and their like on; 100 was the gateway's to send.
-
-        Raises ProtocolError when there is no end to them.
-        """
+        """Pass 102, 103 and their like on; 100 was the gateway's to send. Raises ProtocolError for a flood of them."""
         self._interim_left -= 1
         if self._interim_left < 0:
             raise ProtocolError("too many interim answers")

@@ -36,7 +36,9 @@ def idle_time(announced: int, limit: float) -> float:
 
 
 class Owner(Protocol):
-    """Whose exchange a connection carries."""
+    """Whose exchange a connection carries; ``upgrading`` where the request offers to speak another protocol."""
+
+    upgrading: bool
 
     def response_informational(self, head: ResponseHead) -> None:
         """Pass a 1xx head on, other than 101."""
@@ -242,7 +244,9 @@ class UpstreamConnection:
                 self._buffer = data
                 return
             head, size = parsed
-        self._keep_alive = head.keep_alive
+        self._keep_alive = (
+            head.keep_alive and not owner.upgrading
+        )  # Node is deaf to what follows one that it declined
         if head.idle_timeout >= 0:
             self._idle_timeout = idle_time(head.idle_timeout, self.pool.limits.idle_timeout)
         length = len(data) - size

@@ -46,6 +46,17 @@ async def only_line(proxy):
 # --- the handshake
 
 
+async def test_a_connection_on_which_an_upgrade_was_declined_is_not_used_again(gateway, origin, raw):
+    """Some servers (Node without a listener for upgrades) never read on behind one: the next request goes elsewhere."""
+    upstream = await origin(OK)
+    proxy = await gateway(upstream.port)
+    client = await raw(proxy.port)
+    for _ in range(2):
+        answer = await client.ask(HANDSHAKE)
+        assert (answer.status, answer.body) == (200, b"ok")
+    assert len(upstream.wires) == 2
+
+
 async def test_the_handshake_keeps_what_belongs_to_it(gateway, origin, raw):
     """Upgrade and Sec-WebSocket-* go up, the accept comes down, and Connection names nothing else."""
     client, server, _ = await switched(gateway, origin, raw)
@@ -124,14 +135,14 @@ async def test_an_upstream_that_switches_to_something_else_is_a_502(gateway, ori
 
 
 async def test_a_refused_handshake_leaves_an_ordinary_connection(gateway, origin, raw):
-    """After 403 with its body, the next request goes over the same connections."""
+    """After 403 with its body, the next request goes over the same connection of the client's."""
     upstream = await origin(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nno\n")
     proxy = await gateway(upstream.port)
     client = await raw(proxy.port)
     answer = await client.ask(HANDSHAKE)
     assert (answer.status, answer.body) == (403, b"no\n")
     assert (await client.ask(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")).status == 403
-    assert len(upstream.wires) == 1
+    assert len(upstream.wires) == 2
 
 
 # --- the first bytes

@@ -555,7 +555,7 @@ async def test_a_reset_ends_a_tunnel(talk, who):
 
 
 async def test_an_upstream_that_does_not_switch_answers(talk):
-    """A handshake may be refused; the connection goes on with HTTP."""
+    """A handshake may be refused; the client's connection goes on with HTTP, the upstream's is not used again."""
     client = await talk.start()
     await talk(
         client.sends(UPGRADE),
@@ -563,7 +563,8 @@ async def test_an_upstream_that_does_not_switch_answers(talk):
         talk.upstream.sends(OK),
         client.receives(OK),
         client.says("<Downstream idle requests=1>"),
-        talk.pooled(IDLE),
+        talk.pooled(GONE),
+        talk.upstream.is_closed(),
     )
 
 
