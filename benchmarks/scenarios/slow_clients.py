@@ -16,7 +16,7 @@ from benchmarks.peers.proxyd import ProxydPeer
 from benchmarks.process import Server, free_port
 from benchmarks.report import Section
 from benchmarks.scenarios.base import fetch
-from benchmarks.scenarios.websocket_idle import SPARE_FILES, affordable
+from benchmarks.scenarios.websocket_idle import affordable
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -123,7 +123,7 @@ def run(bench: Bench) -> Section:
     count = min(WANTED, most)
     if count < WANTED:
         section.notes.append(f"{count:,} instead of {WANTED:,}: the limit of open files is {limit:,} here")
-    section.raw = {"timeout": TIMEOUT, "count": count, "spare": SPARE_FILES}
+    section.raw = {"timeout": TIMEOUT, "count": count}
     listen = free_port()
     with streaming_origin(bench.directory, bench.load_core) as origin:
         command = peer.command(bench.directory, listen=listen, origin=origin.port)
