@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from proxyd.certificate import ClientCertificate  # noqa: TC001  # a compiled dataclass needs its types
+from proxyd.crypto.certificate import ClientCertificate  # noqa: TC001  # a compiled dataclass needs its types
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

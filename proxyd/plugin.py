@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, ge
 from pydantic import AfterValidator, ConfigDict, model_validator
 
 from proxyd.clock import Clock
-from proxyd.keysets import KeySets
+from proxyd.issuers.keysets import KeySets
 from proxyd.model.base import Entity
 from proxyd.store.consumers import Consumers
 from proxyd.store.counting import Counting

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from proxyd.certificate import alternative_names
 from proxyd.cli.output import stdout
+from proxyd.crypto.certificate import alternative_names
 from proxyd.errors import ProxydError
 from proxyd.model.grammar import is_host_name
 

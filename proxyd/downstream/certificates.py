@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from proxyd.certificate import TlsError, is_path, read_pem
+from proxyd.crypto.certificate import TlsError, is_path, read_pem
 from proxyd.downstream.tls import ClientAuthorities, Policy, ServerContext, make_context
 from proxyd.errors import ConfigError, Place, Problem
 

@@ -11,7 +11,7 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from proxyd.certificate import ClientCertificate, digest, load_chain, trust, verified_chain
+from proxyd.crypto.certificate import ClientCertificate, digest, load_chain, trust, verified_chain
 from proxyd.downstream.hello import server_name
 
 if TYPE_CHECKING:

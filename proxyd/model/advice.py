@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxyd.clock import Clock
-from proxyd.jose.keys import WEAK_RSA, BadKeyError, from_pem
+from proxyd.crypto.keys import WEAK_RSA, BadKeyError, from_pem
 from proxyd.model.entities import JWTSecret, KeyAuthCredential, Plugin, Route, Service
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from proxyd.jose.keys import BadKeyError, from_pem
+from proxyd.crypto.keys import BadKeyError, from_pem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,8 +6,8 @@ import base64
 import binascii
 from typing import TYPE_CHECKING
 
-from proxyd import authentication
-from proxyd.authentication import Authentication, unauthorized
+from proxyd.bases import authentication
+from proxyd.bases.authentication import Authentication, unauthorized
 from proxyd.identity import identify
 
 if TYPE_CHECKING:

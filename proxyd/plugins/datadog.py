@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from proxyd import logger, plugin
-from proxyd.logger import QueueLogger
+from proxyd import plugin
+from proxyd.bases import logger
+from proxyd.bases.logger import QueueLogger
 from proxyd.model.base import Port  # noqa: TC001  # pydantic reads it
 from proxyd.model.grammar import Host  # noqa: TC001
 from proxyd.telemetry.kong_record import latencies

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from proxyd import logger
-from proxyd.logger import Logger
+from proxyd.bases import logger
+from proxyd.bases.logger import Logger
 from proxyd.telemetry.outputs import FileOutput
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from pydantic import Field
 
-from proxyd import authentication
-from proxyd.authentication import Authentication, unauthorized
+from proxyd.bases import authentication
+from proxyd.bases.authentication import Authentication, unauthorized
 from proxyd.identity import identify
 
 if TYPE_CHECKING:

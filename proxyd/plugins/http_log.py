@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from yarl import URL
 
-from proxyd import logger
+from proxyd.bases import logger
+from proxyd.bases.logger import QueueLogger
 from proxyd.http1.headers import is_field_value
-from proxyd.logger import QueueLogger
 from proxyd.model.grammar import HeaderName  # noqa: TC001  # pydantic reads it
 from proxyd.telemetry.http_sender import HttpSender, HttpTarget
 

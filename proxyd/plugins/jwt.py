@@ -12,21 +12,21 @@ from urllib.parse import unquote_plus
 import orjson
 from pydantic import Field, model_validator
 
-from proxyd import authentication
-from proxyd.authentication import Authentication
+from proxyd.bases import authentication
+from proxyd.bases.authentication import Authentication
+from proxyd.crypto.keys import BadKeyError, Key, from_pem, from_secret
+from proxyd.crypto.token import BadTokenError, Token
 from proxyd.errors import ProxydError
 from proxyd.exchange import Reply
 from proxyd.http1.headers import Headers
 from proxyd.identity import header_value, identify
-from proxyd.issuers import Issuer, IssuerConfig
-from proxyd.jose.keys import BadKeyError, Key, from_pem, from_secret
-from proxyd.jose.token import BadTokenError, Token
+from proxyd.issuers.issuer import Issuer, IssuerConfig
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from proxyd.exchange import Exchange
-    from proxyd.keysets import Source
+    from proxyd.issuers.keysets import Source
     from proxyd.model.entities import Consumer, JWTSecret, Stored
 
 YEAR = 31_536_000  # seconds

@@ -7,8 +7,9 @@ from urllib.parse import unquote_plus, unquote_to_bytes
 
 from pydantic import Field
 
-from proxyd import authentication, bodies
-from proxyd.authentication import Authentication, unauthorized
+from proxyd import bodies
+from proxyd.bases import authentication
+from proxyd.bases.authentication import Authentication, unauthorized
 from proxyd.bodies import Fields
 from proxyd.identity import identify
 from proxyd.model.grammar import HeaderName

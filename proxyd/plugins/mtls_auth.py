@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from proxyd import authentication
-from proxyd.authentication import Authentication, unauthorized
+from proxyd.bases import authentication
+from proxyd.bases.authentication import Authentication, unauthorized
 from proxyd.http1.headers import Headers
 from proxyd.identity import header_list, header_value, identify
 from proxyd.model.grammar import check_uuid
 
 if TYPE_CHECKING:
-    from proxyd.certificate import ClientCertificate
+    from proxyd.crypto.certificate import ClientCertificate
     from proxyd.exchange import Exchange, Reply
     from proxyd.model.entities import Consumer, MTLSAuthCredential
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from proxyd import tracing
+from proxyd.bases import tracing
 from proxyd.http1.headers import is_field_value
 from proxyd.model.grammar import HeaderName
 

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 
 from proxyd import plugin
+from proxyd.bases.limits import ledger, whom
+from proxyd.bases.limits.fields import Fields, Style
+from proxyd.bases.limits.periods import Periods
 from proxyd.exchange import Reply
 from proxyd.http1.headers import Headers
-from proxyd.limits import ledger, whom
-from proxyd.limits.fields import Fields, Style
-from proxyd.limits.periods import Periods
 from proxyd.store.counters import CountersAway
 from proxyd.store.windows import Windows
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from proxyd.bases.limits.whom import Whom
     from proxyd.exchange import Exchange
-    from proxyd.limits.whom import Whom
     from proxyd.store.counters import Taken, Window
     from proxyd.store.redis import RedisCounters
 

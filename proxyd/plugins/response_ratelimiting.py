@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 from pydantic import Field
 
 from proxyd import plugin
+from proxyd.bases.limits import ledger, whom
+from proxyd.bases.limits.periods import Periods
 from proxyd.exchange import Reply
-from proxyd.limits import ledger, whom
-from proxyd.limits.periods import Periods
 from proxyd.store.counters import CountersAway
 from proxyd.store.windows import Windows
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from proxyd import logger
-from proxyd.logger import QueueLogger
+from proxyd.bases import logger
+from proxyd.bases.logger import QueueLogger
 from proxyd.telemetry.queue import Limits
 from proxyd.telemetry.socket_sender import DatagramSender
 

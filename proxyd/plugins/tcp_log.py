@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from proxyd import logger
-from proxyd.logger import QueueLogger
+from proxyd.bases import logger
+from proxyd.bases.logger import QueueLogger
 from proxyd.model.base import Port  # noqa: TC001  # pydantic reads it
 from proxyd.model.grammar import Host, ServerName  # noqa: TC001
 from proxyd.telemetry.queue import Limits

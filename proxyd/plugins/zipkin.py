@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from proxyd import plugin, tracing
+from proxyd import plugin
+from proxyd.bases import tracing
 from proxyd.model.base import Milliseconds
 from proxyd.model.grammar import HeaderName
 from proxyd.telemetry.kong import node_id

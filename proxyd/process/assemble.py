@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proxyd.apps.host import Apps
-from proxyd.certificate import TlsError, read_pem
 from proxyd.clock import Clock, DeadlineWheel
+from proxyd.crypto.certificate import TlsError, read_pem
 from proxyd.downstream.connection import Limits
 from proxyd.errors import ConfigError, Place, Problem
 from proxyd.gateway.paths import Targets
 from proxyd.gateway.snapshot import Snapshot, compile_snapshot, instantiate
 from proxyd.http1.parser import HeadLimits
-from proxyd.keysets import KeySets
+from proxyd.issuers.keysets import KeySets
 from proxyd.model.settings import PROXY_PROTOCOL
 from proxyd.plugin import Kit
 from proxyd.plugins import BY_NAME

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from proxyd.certificate import TlsError, digest, parse_pem, read_pem
+from proxyd.crypto.certificate import TlsError, digest, parse_pem, read_pem
 from proxyd.downstream.tls import ClientAuthorities
 from proxyd.errors import ConfigError, Place, Problem
 from proxyd.plugins.mtls_auth import Config, MtlsAuth

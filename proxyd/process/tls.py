@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proxyd.certificate import TlsError, is_path, read_facts, read_pem
+from proxyd.crypto.certificate import TlsError, is_path, read_facts, read_pem
 from proxyd.downstream.certificates import build_certificates
 from proxyd.downstream.tls import TlsFront
 from proxyd.errors import ConfigError, Place, Problem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from proxyd.certificate import TlsError, read_pem
+from proxyd.crypto.certificate import TlsError, read_pem
 from proxyd.errors import ConfigError, Place, Problem
 from proxyd.upstream.addresses import join_port
 from proxyd.upstream.balancer import Balancer

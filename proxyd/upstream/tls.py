@@ -11,7 +11,7 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from proxyd.certificate import TlsError, load_chain, trust, verified_chain
+from proxyd.crypto.certificate import TlsError, load_chain, trust, verified_chain
 
 if TYPE_CHECKING:
     import asyncio

@@ -8,8 +8,8 @@ import pytest
 import trustme
 from cryptography import x509
 
-from proxyd.certificate import alternative_names
 from proxyd.cli.main import main
+from proxyd.crypto.certificate import alternative_names
 
 
 @pytest.fixture

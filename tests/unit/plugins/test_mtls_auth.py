@@ -8,7 +8,7 @@ import pytest
 from plugin_case import challenge, exchange, kit, make, sent
 from pydantic import ValidationError
 
-from proxyd.certificate import ClientCertificate
+from proxyd.crypto.certificate import ClientCertificate
 from proxyd.plugins.acl import Acl
 from proxyd.plugins.mtls_auth import MtlsAuth
 

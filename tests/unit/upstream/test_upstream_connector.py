@@ -11,7 +11,7 @@ import pytest
 import trustme
 import uvloop
 
-from proxyd.certificate import TlsError, read_pem
+from proxyd.crypto.certificate import TlsError, read_pem
 from proxyd.errors import GatewayError, Kind, Retry
 from proxyd.upstream.connector import Endpoint, dial
 from proxyd.upstream.tls import Contexts, TlsInputs, make_context

@@ -17,8 +17,8 @@ import orjson
 from yarl import URL
 
 from proxyd.clock import Clock
+from proxyd.crypto.keys import BadKeyError, KeySet
 from proxyd.errors import ProxydError
-from proxyd.jose.keys import BadKeyError, KeySet
 from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.source import KeySetState
 

@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from token_case import ALGORITHMS, SECRET, jwk, pem, private, private_pem
 
-from proxyd.jose.keys import SIGNED, BadKeyError, KeySet, from_jwk, from_pem, from_secret
+from proxyd.crypto.keys import SIGNED, BadKeyError, KeySet, from_jwk, from_pem, from_secret
 
 
 def signed(algorithm, key):

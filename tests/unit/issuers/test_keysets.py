@@ -11,8 +11,8 @@ import trustme
 from conversation import FakeClock
 from jwks_case import Endpoint, document
 
-from proxyd import keysets
-from proxyd.keysets import KeySets, Times, _life
+from proxyd.issuers import keysets
+from proxyd.issuers.keysets import KeySets, Times, _life
 
 OFTEN = Times(least=0.02, usual=0.02, most=0.02, retry=0.02, fetch=5.0)
 PATIENCE = 10.0  # seconds after which something that should have come is missing

@@ -15,8 +15,8 @@ from typing import Any
 
 import orjson
 
+from proxyd.crypto.keys import ALGORITHMS
 from proxyd.errors import ProxydError
-from proxyd.jose.keys import ALGORITHMS
 
 MAX_SIZE = 16 * 1024  # bytes; of the identity providers' own limits, the largest is half of it
 

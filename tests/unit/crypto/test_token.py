@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from token_case import part, token
 
-from proxyd.jose.token import MAX_SIZE, BadTokenError, Token
+from proxyd.crypto.token import MAX_SIZE, BadTokenError, Token
 
 HEADER = {"alg": "HS256"}
 SIGNATURE = part(b"s" * 32)

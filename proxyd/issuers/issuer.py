@@ -13,17 +13,17 @@ from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import Field, field_validator, model_validator
 
+from proxyd.crypto.keys import SIGNED, KeySet
 from proxyd.identity import claim_at, texts_at
-from proxyd.jose.keys import SIGNED, KeySet
 from proxyd.model.base import Entity, Stored
 from proxyd.model.grammar import Text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from proxyd.jose.keys import Key
-    from proxyd.jose.token import Token
-    from proxyd.keysets import KeySets, Source
+    from proxyd.crypto.keys import Key
+    from proxyd.crypto.token import Token
+    from proxyd.issuers.keysets import KeySets, Source
     from proxyd.model.entities import Consumer
     from proxyd.store.consumers import Consumers
 

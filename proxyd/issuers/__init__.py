@@ -1,0 +1,1 @@
+"""Who else may say who calls: token issuers, and the keys that they publish."""
