@@ -21,8 +21,23 @@ if TYPE_CHECKING:
 
 
 def reference() -> str:
-    """Return a section for each plugin: what it does, when it runs, its settings with their defaults, its statuses."""
-    return "\n".join(section(plugin) for plugin in PLUGINS)
+    """Return an index, and a section for each plugin: what it does, when it runs, its settings with their defaults, its statuses."""
+    return "\n".join([index(), *(section(plugin) for plugin in PLUGINS)])
+
+
+def index() -> str:
+    """Return a table of all plugins, in the order in which they run."""
+    rows = [
+        f"| [`{plugin.name}`](#{plugin.name}) | {plugin.priority} | {_sentence(plugin)} |"
+        for plugin in PLUGINS
+    ]
+    return "\n".join(["| Plugin | Priority | What it does |", "|---|---|---|", *rows]) + "\n"
+
+
+def _sentence(plugin: type[Plugin[Any]]) -> str:
+    """Return the first sentence of a plugin's description."""
+    first = " ".join(inspect.cleandoc(plugin.__doc__ or "").partition("\n\n")[0].split())
+    return first.partition(". ")[0].rstrip(".") + "."
 
 
 def section(plugin: type[Plugin[Any]]) -> str:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field
 
 from proxyd import plugin
-from proxyd.cli.reference import reference, section
+from proxyd.cli.reference import index, reference, section
 from proxyd.plugins import PLUGINS
 
 
@@ -80,3 +80,10 @@ def test_every_plugin_has_a_section():
     """In the order in which they run."""
     headings = [line[5:-1] for line in reference().splitlines() if line.startswith("### ")]
     assert headings == [one.name for one in PLUGINS]
+
+
+def test_every_plugin_is_in_the_index():
+    """One row each, with a link to its section and its first sentence."""
+    rows = index().splitlines()[2:]
+    assert len(rows) == len(PLUGINS)
+    assert "| [`redirect`](#redirect) | 779 | Sends every client to another URL. |" in rows
