@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from proxyd.telemetry.redact import Redactor
 
 WORKSPACE = "0dc6f45b-8f8d-40d2-a504-473544ee190b"  # the id of Kong's only one without a database
-KEPT = 4096  # entities whose JSON is remembered
+KEPT = 4096  # entities whose JSON is remembered, and lines of headers
+LONGEST = 256  # bytes of a line that is
 
 _URLS = frozenset({"referer", "location", "content-location"})  # headers that hold a URL
 
@@ -37,6 +38,8 @@ class Recorder:
         self._redactor = redactor
         self._fields = fields
         self._entities: dict[int, tuple[Any, Any]] = {}
+        self._told: dict[bytes, tuple[str, Any]] = {}
+        self._known = redactor.headers
 
     def __repr__(self) -> str:
         return f"<Recorder fields={len(self._fields)}>"
@@ -66,7 +69,7 @@ class Recorder:
             "upstream_status": "" if response is None else str(response.status),
             "response": {
                 "status": exchange.status,
-                "headers": _headers(exchange.answer_headers, redactor),
+                "headers": self._headers(exchange.answer_headers),
                 "size": exchange.head_sent + exchange.bytes_sent,
             },
             "latencies": latencies(exchange),
@@ -99,7 +102,7 @@ class Recorder:
         client = exchange.client
         uri = request.target if request.target[:1] == "/" else request.path + request.query
         uri = _redacted(uri, self._redactor)
-        headers = _headers(request.headers, self._redactor)
+        headers = self._headers(request.headers)
         if request.host:
             headers["host"] = request.host
         host = request.host
@@ -117,6 +120,27 @@ class Recorder:
         if client.tls_version:
             made["tls"] = {"version": client.tls_version}
         return made
+
+    def _headers(self, headers: Headers | None) -> dict[str, Any]:
+        """Return fields by name; what one line says is remembered, as most come with every request."""
+        if headers is None:
+            return {}
+        redactor, told = self._redactor, self._told
+        if redactor.headers is not self._known:  # it has learned names
+            self._known = redactor.headers
+            told.clear()
+        found: dict[str, Any] = {}
+        for key, line in headers.lines.items():
+            kept = told.get(line)
+            if kept is None:
+                name, secret = redactor.header(key)
+                kept = name, REDACTED if secret else _value(name, line, redactor)
+                if not secret and len(line) <= LONGEST:
+                    if len(told) >= KEPT:
+                        told.clear()
+                    told[line] = kept
+            found[kept[0]] = kept[1]
+        return found
 
     def _entity(self, entity: Any, dump: Callable[[Any, Redactor], dict[str, Any]]) -> Any:
         """Return an entity's fields, as JSON that is made once, or as a mapping of their own for custom fields."""
@@ -168,24 +192,12 @@ def _place(address: str) -> dict[str, Any]:
 # --- headers and arguments -----------------------------------------------------------------------------------
 
 
-def _headers(headers: Headers | None, redactor: Redactor) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if headers is None:
-        return found
-    known = redactor.headers
-    for key, line in headers.lines.items():
-        name, secret = known[key] if key in known else redactor.header(key)
-        if secret:
-            found[name] = REDACTED
-            continue
-        value = _text(line[len(key) + 1 :].strip())
-        if "\n" in value:
-            found[name] = [_text(one) for one in headers.get_all(key)]
-        elif name in _URLS:
-            found[name] = redactor.url(value)
-        else:
-            found[name] = value
-    return found
+def _value(name: str, line: bytes, redactor: Redactor) -> Any:
+    """Return what a field's lines say: a text, or a list of several."""
+    values = [_text(one.partition(b":")[2].strip()) for one in line.split(b"\n")[:-1]]
+    if len(values) > 1:
+        return values
+    return redactor.url(values[0]) if name in _URLS else values[0]
 
 
 def _text(value: bytes) -> str:
@@ -203,14 +215,18 @@ def _redacted(uri: str, redactor: Redactor) -> str:
 def _arguments(query: str, redactor: Redactor) -> dict[str, Any]:
     """Return the arguments as Kong's PDK has them: true where there is no ``=``, a list where a name is repeated."""
     found: dict[str, Any] = {}
+    escaped = "%" in query or "+" in query
     for argument in query.split("&"):
         if not argument:
             continue
         name, mark, text = argument.partition("=")
-        value: Any = unquote_plus(text) if mark else True
+        value: Any = text if mark else True
         if text and redactor.is_secret(name):
             value = REDACTED
-        name = unquote_plus(name)
+        elif escaped and mark:
+            value = unquote_plus(text)
+        if escaped:
+            name = unquote_plus(name)
         if name in found:
             before = found[name]
             found[name] = [*before, value] if isinstance(before, list) else [before, value]

@@ -52,6 +52,7 @@ NO_SECRETS = frozenset({"cachekey", "idempotencykey", "surrogatekey", "secwebsoc
 KEPT = 1024  # names whose nature is remembered
 
 _PAIR = re.compile(r"([^&;=]+)=([^&;]*)")
+_NAMES_OF_PAIRS = re.compile(r"([^&;=]+)=[^&;]*")
 _NOISE = re.compile(r"[^a-z0-9]+")
 
 
@@ -99,7 +100,8 @@ class Redactor:
 
     def query(self, query: str) -> str:
         """Return a query string, with or without its ``?``, with the values of secrets replaced."""
-        if "=" not in query:
+        # Most hold none: one pass over the names tells.
+        if not any(map(self.is_secret, _NAMES_OF_PAIRS.findall(query))):
             return query
         parts, done = [], 0
         while (pair := _PAIR.search(query, done)) is not None:
