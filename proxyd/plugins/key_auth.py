@@ -122,8 +122,9 @@ class KeyAuth(Authentication[Config]):
                 exchange.headers.remove(header)
         names = self.config.key_names
         request = exchange.request
-        if request.query:
-            kept = [part for part in request.query[1:].split("&") if _name(part) not in names]
+        query = request.query
+        if query and ("%" in query or "+" in query or any(name in query for name in names)):
+            kept = [part for part in query[1:].split("&") if _name(part) not in names]
             request.query = "?" + "&".join(kept) if kept else ""
         if any(one.name in names for one in fields.fields):
             exchange.buffered = fields.without(names)

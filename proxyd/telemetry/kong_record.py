@@ -194,10 +194,10 @@ def _place(address: str) -> dict[str, Any]:
 
 def _value(name: str, line: bytes, redactor: Redactor) -> Any:
     """Return what a field's lines say: a text, or a list of several."""
-    values = [_text(one.partition(b":")[2].strip()) for one in line.split(b"\n")[:-1]]
-    if len(values) > 1:
-        return values
-    return redactor.url(values[0]) if name in _URLS else values[0]
+    if line.find(b"\n") < len(line) - 1:
+        return [_text(one.partition(b":")[2].strip()) for one in line.split(b"\n")[:-1]]
+    value = _text(line[line.index(b":") + 1 :].strip())
+    return redactor.url(value) if name in _URLS else value
 
 
 def _text(value: bytes) -> str:
