@@ -227,11 +227,12 @@ def _arguments(query: str, redactor: Redactor) -> dict[str, Any]:
             value = unquote_plus(text)
         if escaped:
             name = unquote_plus(name)
-        if name in found:
-            before = found[name]
-            found[name] = [*before, value] if isinstance(before, list) else [before, value]
-        else:
+        if name not in found:
             found[name] = value
+        elif isinstance(before := found[name], list):
+            before.append(value)
+        else:
+            found[name] = [before, value]
     return found
 
 
