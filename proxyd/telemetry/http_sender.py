@@ -61,6 +61,8 @@ class HttpSender:
             status = await self._ask(body)
         except TimeoutError:
             raise DeliveryError(f"no answer within {self._target.timeout:g} s") from None
+        except aiohttp.ClientResponseError as error:  # its text holds the URL, query and all
+            raise DeliveryError("answered with what is not HTTP") from error
         except (aiohttp.ClientError, OSError) as error:
             raise DeliveryError(f"{type(error).__name__}: {error}") from error
         if status >= FIRST_ERROR:
