@@ -20,22 +20,35 @@ _MESSAGE_HEAD: Final = 4
 _VERSION_AND_RANDOM: Final = 34
 
 
-def server_name(data: bytes) -> str | None:
-    """Return the name that a client asks for, in lower case; empty where it asks for none, None for more bytes."""
-    message = b""
-    position = 0
-    while position < len(data) and data[position] == _HANDSHAKE:
-        body = position + _RECORD_HEAD
-        position = body + int.from_bytes(data[body - 2 : body], "big")
-        message += data[body:position]
-        length = _MESSAGE_HEAD + int.from_bytes(message[1:4], "big")
-        if len(message) >= _MESSAGE_HEAD and (len(message) >= length or length > MAX_HELLO):
-            return _name_in(message[_MESSAGE_HEAD:length]) if message[:1] == _CLIENT_HELLO else ""
-        if len(data) < max(position, body):
-            return None
-        if position == body:  # an empty record
-            return ""
-    return "" if position < len(data) else None
+class HelloReader:
+    """Reads one ClientHello as it comes, each byte of it once: a client may send it in as many pieces as it has bytes."""
+
+    __slots__ = ("_message", "_position")
+
+    def __init__(self) -> None:
+        self._message = bytearray()
+        self._position = 0  # where in what has come the next record begins, or the rest of one
+
+    def name(self, data: bytes) -> str | None:
+        """Return the name that a client asks for, given all that has come so far.
+
+        It is in lower case; empty where it asks for none, None for more bytes.
+        """
+        message = self._message
+        while (position := self._position) < len(data) and data[position] == _HANDSHAKE:
+            body = position + _RECORD_HEAD
+            end = body + int.from_bytes(data[body - 2 : body], "big")
+            if len(data) < max(end, body):
+                return None
+            if end == body:  # an empty record
+                return ""
+            message += data[body:end]
+            self._position = end
+            length = _MESSAGE_HEAD + int.from_bytes(message[1:4], "big")
+            if len(message) >= _MESSAGE_HEAD and (len(message) >= length or length > MAX_HELLO):
+                whole = bytes(message[_MESSAGE_HEAD:length])
+                return _name_in(whole) if message[:1] == _CLIENT_HELLO else ""
+        return "" if self._position < len(data) else None
 
 
 def _name_in(hello: bytes) -> str:

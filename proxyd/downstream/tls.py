@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from proxyd.crypto.certificate import ClientCertificate, digest, load_chain, trust, verified_chain
-from proxyd.downstream.hello import server_name
+from proxyd.downstream.hello import HelloReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -158,11 +158,12 @@ class ListenerContext(ssl.SSLContext):
 class Handshake:
     """Stands in for an ``ssl.SSLObject``: it is one, as soon as the ClientHello has told which."""
 
-    __slots__ = ("_context", "_front", "_incoming", "_object", "_outgoing", "requested_server_name")
+    __slots__ = ("_context", "_front", "_hello", "_incoming", "_object", "_outgoing", "requested_server_name")
 
     def __init__(self, front: TlsFront, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
         self.requested_server_name = ""
         self._front = front
+        self._hello = HelloReader()
         self._incoming = incoming
         self._outgoing = outgoing
         self._context: ServerContext | None = None
@@ -186,7 +187,7 @@ class Handshake:
     def _begin(self) -> None:
         received = self._incoming.read()
         self._incoming.write(received)
-        name = server_name(received)
+        name = self._hello.name(received)
         if name is None:
             raise ssl.SSLWantReadError
         self.requested_server_name = name

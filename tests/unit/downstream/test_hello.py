@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyd.downstream.hello import MAX_HELLO, server_name
+from proxyd.downstream.hello import MAX_HELLO, HelloReader
 
 
 def hello(name, *, alpn=()):
@@ -23,6 +23,10 @@ def hello(name, *, alpn=()):
     with pytest.raises(ssl.SSLWantReadError):
         client.do_handshake()
     return outgoing.read()
+
+
+def server_name(data):
+    return HelloReader().name(data)
 
 
 HELLO = hello("api.example.com")
@@ -47,6 +51,23 @@ def test_the_name_is_found(name, found):
 def test_a_part_of_it_is_waited_for(end):
     """No name is made up before the message is whole."""
     assert server_name(HELLO[:end]) is None
+
+
+@given(size=st.integers(1, 700), ends=st.sets(st.integers(0, len(HELLO))))
+def test_it_may_come_in_pieces(size, ends):
+    """Wherever it is cut, between records and within them."""
+    data = in_records(HELLO, size)
+    reader = HelloReader()
+    assert all(reader.name(data[:end]) is None for end in sorted(ends) if end < len(data))
+    assert reader.name(data) == "api.example.com"
+
+
+def test_what_was_read_is_not_read_again():
+    """However many pieces it comes in, or one connection would hold up all others: for minutes, here."""
+    message = b"\x01" + (MAX_HELLO - 4).to_bytes(3, "big") + bytes(MAX_HELLO - 5)
+    data = in_records(bytes(5) + message, 1)
+    reader = HelloReader()
+    assert all(reader.name(data[:end]) is None for end in range(0, len(data), 60))
 
 
 @given(size=st.integers(1, 700))
