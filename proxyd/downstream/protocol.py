@@ -246,8 +246,12 @@ class Downstream(Intake):
     def end(self) -> None:
         """Pass on, in a tunnel, that the upstream will send no more."""
         self._ended = True
-        if not self._closing and self._transport.can_write_eof():
+        if self._closing:
+            return
+        if self._transport.can_write_eof():
             self._transport.write_eof()
+        else:  # TLS, where one direction does not end by itself; a client that closes a WebSocket waits for this
+            self.close()
 
     # --- the connection ends ---------------------------------------------------------------------------------
 

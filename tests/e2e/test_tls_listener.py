@@ -166,6 +166,35 @@ async def test_websockets_run_over_tls(gateway, backend, authority):
     assert (line["upgraded"], line["tls_version"]) == (True, "TLSv1.3")
 
 
+async def test_a_tunnel_that_the_upstream_ends_is_closed(gateway):
+    """TLS cannot end one direction alone, and a client that has closed a WebSocket waits for the connection's end."""
+    released = asyncio.Event()
+
+    async def switch(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nlast"
+        )
+        writer.write_eof()
+        await reader.read()
+        released.set()
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(switch, "127.0.0.1", 0) as upstream:
+        proxy = await gateway(upstream.sockets[0].getsockname()[1], proxy_listen=LISTEN)
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port, ssl=trusting())
+        writer.write(
+            b"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        async with asyncio.timeout(30):  # less than read_timeout, which would end it in any case
+            assert (await reader.read()).endswith(b"\r\n\r\nlast")
+        await released.wait()
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_large_bodies_pass_over_tls(gateway, origin):
     """An answer of many records arrives whole."""
     body = bytes(range(256)) * 20_000
