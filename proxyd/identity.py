@@ -123,7 +123,8 @@ def header_value(text: str) -> bytes:
 
 
 # What would make one name look like two, or like another one, to whoever splits and trims the line.
-_UNCLEAR: Final = re.compile(r"^\s+|\s+$|[%,\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# The look behind keeps it linear: white space inside a name is tried from its first character only.
+_UNCLEAR: Final = re.compile(r"^\s+|(?<!\s)\s+$|[%,\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def header_list(names: Iterable[str]) -> bytes:
