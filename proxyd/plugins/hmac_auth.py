@@ -173,6 +173,8 @@ def _parse(parameters: bytes) -> Signature | None:
     if not names or not given.get("username") or not value:
         return None
     signed = frozenset(name.lower() for name in names)
+    if len(signed) < len(names):  # a few kilobytes could ask for megabytes to be signed
+        return None
     return Signature(given["username"], given.get("algorithm", ""), names, signed, value)
 
 

@@ -238,6 +238,14 @@ def test_a_body_is_read_only_for_who_has_signed():
     assert MAX_BODY == 8 * 1024 * 1024
 
 
+@pytest.mark.parametrize("names", ["date x x", "date x X"])
+def test_a_name_is_signed_once(names):
+    """Or a header section of some kilobytes would make a text of many megabytes to be signed, for whoever knows a name."""
+    lines = f"date: {DATE}" + "".join(f"\n{name}: 1" for name in names.split()[1:])
+    refused, one = access((b"X", b"1"), *signed(names, lines))
+    assert (refused.message, one.consumer) == (NOT_VALID, None)
+
+
 PIECES = st.sampled_from(
     ["hmac", " ", "username", "algorithm", "headers", "signature", "=", '"', ",", "date", "hmac-sha256"]
 )
