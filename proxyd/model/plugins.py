@@ -60,13 +60,15 @@ _LOCK_WORDS: Final = re.compile(
 )
 _LUA: Final = frozenset({"pre-function", "post-function", "serverless-functions"})
 
-# These run before it is known who calls, or decide it: Kong refuses a consumer on them (typedefs.no_consumer).
+# These run before it is known who calls, or decide it: an instance for one consumer would never run. Kong refuses a
+# consumer on those of them that it has (typedefs.no_consumer).
 _WITHOUT_CONSUMER: Final = frozenset(
     {
         "acl",
         "basic-auth",
         "bot-detection",
         "cors",
+        "csrf",
         "hmac-auth",
         "jwt",
         "key-auth",

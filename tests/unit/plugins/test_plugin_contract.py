@@ -10,6 +10,7 @@ from typing import ClassVar
 import pytest
 from pydantic import ValidationError
 
+from proxyd.errors import ConfigError
 from proxyd.model.load import load_text
 from proxyd.plugin import PHASES, Config, Plugin, Scope
 from proxyd.plugins import BY_NAME, PLUGINS
@@ -170,6 +171,15 @@ class TestEach:
         loaded = load_text(text, env={}, plugins={name: one.Config for name, one in BY_NAME.items()})
         assert [type(one) for one in loaded.plugin_configs.values()] == [plugin.Config]
         assert loaded.warnings == []
+
+    def test_consumers(self, plugin):
+        """What may refuse a request before the last plugin that finds out who calls is limited to no consumer."""
+        if not plugin.answers or plugin.priority < BY_NAME["hmac-auth"].priority:
+            pytest.skip("it knows who calls, or lets everything pass")
+        entity = {"name": plugin.name, "config": REQUIRED.get(plugin.name, {})}
+        text = json.dumps({"_format_version": "3.0", "consumers": [{"username": "a", "plugins": [entity]}]})
+        with pytest.raises(ConfigError, match="cannot be limited to a consumer"):
+            load_text(text, env={}, plugins={name: one.Config for name, one in BY_NAME.items()})
 
     def test_statuses(self, plugin):
         """Each status that its module answers with is told; a word stands for a setting of that name."""
