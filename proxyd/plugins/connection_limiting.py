@@ -66,7 +66,7 @@ class ConnectionLimiting(plugin.Plugin[Config]):
         if limit is None:
             return None
         address = exchange.client_ip
-        if ":" in address:
+        if ":" in address and address != "unix:":  # which is what the peers on a Unix socket are called
             address = _network(address, self.config.ipv6_prefix)
         return self._enter(exchange, self._by_ip + address, limit)
 

@@ -80,6 +80,13 @@ def test_what_is_one_address(first, second, same):
     assert (came(plugin, exchange(peer=second)) is not None) == same
 
 
+def test_a_unix_socket_is_one_address():
+    """Its peers have none of their own: whoever stands in front of the gateway there is one client, until it says whose."""
+    plugin = make(ConnectionLimiting, per_ip=1)
+    assert came(plugin, exchange(peer="unix:")) is None
+    assert came(plugin, exchange(peer="unix:")).status == 429
+
+
 def test_consumers():
     """Wherever they come from; who is nobody is not counted as one, and a credential stands in for a consumer."""
     plugin = make(ConnectionLimiting, per_consumer=1)
