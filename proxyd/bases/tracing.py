@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from proxyd import plugin
+from proxyd.bases.queue import QueueSettings
 from proxyd.model.base import Milliseconds
 from proxyd.model.grammar import HeaderName
 from proxyd.telemetry.post import Post
@@ -67,23 +68,15 @@ class Propagation(plugin.Config):
     """What preserve is where none was found."""
 
 
-class Queue(plugin.Config):
-    """How spans wait to be sent (Kong's ``kong/tools/queue_schema.lua``)."""
+class Queue(QueueSettings):
+    """How spans wait to be sent: as records of logs do, with what is told otherwise here."""
 
     max_batch_size: int = Field(200, ge=1, le=1_000_000)
-    """Spans sent at once."""
-    max_coalescing_delay: float = Field(1, ge=0, le=3600)
-    """Seconds that a batch waits to be full."""
+    """Spans sent together."""
     max_entries: int = Field(10_000, ge=1, le=1_000_000)
     """Spans that may wait; more are dropped and counted."""
     max_bytes: int | None = Field(None, ge=1)
     """Accepted for Kong's sake: max_entries is the limit."""
-    max_retry_time: float = 60
-    """Seconds for which a batch is tried again; -1 for a single try."""
-    initial_retry_delay: float = Field(0.01, ge=0.001, le=1_000_000)
-    """Seconds before the first further try; each one after that waits twice as long."""
-    max_retry_delay: float = Field(60, ge=0.001, le=1_000_000)
-    """Seconds that no wait is longer than."""
     concurrency_limit: Literal[-1, 1] = 1
     """Accepted for Kong's sake: one batch is sent at a time."""
 
