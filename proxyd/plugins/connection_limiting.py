@@ -57,11 +57,15 @@ class ConnectionLimiting(plugin.Plugin[Config]):
     def prepare(self) -> None:
         """Write what the counts are known by."""
         scope = f"{self.scope.route or ''}:{self.scope.service or ''}"
-        self._by_ip, self._by_consumer = f"ip:{scope}:", f"consumer:{scope}:"
+        # An instance for one consumer may count an address that the one for all has counted.
+        self._by_ip, self._by_consumer = f"ip:{scope}:{self.scope.consumer or ''}:", f"consumer:{scope}:"
         self._under_way = self.kit.counting.under_way
 
     def rewrite(self, exchange: Exchange) -> Reply | None:
-        """Count the address."""
+        """Count the address; an instance for one consumer does not see this phase."""
+        return self._enter_address(exchange)
+
+    def _enter_address(self, exchange: Exchange) -> Reply | None:
         limit = self.config.per_ip
         if limit is None:
             return None
@@ -71,7 +75,9 @@ class ConnectionLimiting(plugin.Plugin[Config]):
         return self._enter(exchange, self._by_ip + address, limit)
 
     def access(self, exchange: Exchange) -> Reply | None:
-        """Count the consumer."""
+        """Count the consumer, and the address where it was not yet known that this instance is to."""
+        if self.scope.consumer is not None and (refusal := self._enter_address(exchange)) is not None:
+            return refusal
         limit = self.config.per_consumer
         who = exchange.consumer or exchange.credential
         if limit is None or who is None:

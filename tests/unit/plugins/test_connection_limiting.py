@@ -87,6 +87,18 @@ def test_a_unix_socket_is_one_address():
     assert came(plugin, exchange(peer="unix:")).status == 429
 
 
+def test_an_instance_for_one_consumer_counts_addresses_too():
+    """As soon as it is known who calls, and for itself: the one for all may have counted the same request."""
+    lent = kit()
+    for_all = ConnectionLimiting(ConnectionLimiting.Config(per_ip=9), "a", Scope(), lent)
+    for_one = ConnectionLimiting(ConnectionLimiting.Config(per_ip=1), "b", Scope(consumer="c"), lent)
+    outcomes = []
+    for one in (of("c"), of("c"), of("c", "192.0.2.2")):
+        assert for_all.rewrite(one) is None
+        outcomes.append(for_one.access(one))
+    assert [outcome is None for outcome in outcomes] == [True, False, True]
+
+
 def test_consumers():
     """Wherever they come from; who is nobody is not counted as one, and a credential stands in for a consumer."""
     plugin = make(ConnectionLimiting, per_consumer=1)
