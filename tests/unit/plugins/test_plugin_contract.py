@@ -172,21 +172,25 @@ class TestEach:
         assert [type(one) for one in loaded.plugin_configs.values()] == [plugin.Config]
         assert loaded.warnings == []
 
-    def test_consumers(self, plugin):
-        """What may refuse a request before the last plugin that finds out who calls is limited to no consumer."""
-        if not plugin.answers or plugin.priority < BY_NAME["hmac-auth"].priority:
-            pytest.skip("it knows who calls, or lets everything pass")
-        entity = {"name": plugin.name, "config": REQUIRED.get(plugin.name, {})}
-        text = json.dumps({"_format_version": "3.0", "consumers": [{"username": "a", "plugins": [entity]}]})
-        with pytest.raises(ConfigError, match="cannot be limited to a consumer"):
-            load_text(text, env={}, plugins={name: one.Config for name, one in BY_NAME.items()})
-
     def test_statuses(self, plugin):
         """Each status that its module answers with is told; a word stands for a setting of that name."""
         told = {status for status, _ in plugin.answers}
         found = set(replied(ast.parse(inspect.getsource(inspect.getmodule(plugin)))))
         assert found - told == set()
         assert {one for one in told if isinstance(one, str)} <= plugin.Config.model_fields.keys()
+
+
+# What may refuse a request before it is known who calls.
+EARLY = [one for one in PLUGINS if one.answers and one.priority >= BY_NAME["hmac-auth"].priority]
+
+
+@pytest.mark.parametrize("plugin", EARLY, ids=lambda one: one.name)
+def test_what_runs_before_it_is_known_who_calls_is_limited_to_no_consumer(plugin):
+    """It would run for nobody, and so leave open what it was to lock."""
+    entity = {"name": plugin.name, "config": REQUIRED.get(plugin.name, {})}
+    text = json.dumps({"_format_version": "3.0", "consumers": [{"username": "a", "plugins": [entity]}]})
+    with pytest.raises(ConfigError, match="cannot be limited to a consumer"):
+        load_text(text, env={}, plugins={name: one.Config for name, one in BY_NAME.items()})
 
 
 def replied(tree):
