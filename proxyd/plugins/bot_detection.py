@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from proxyd.exchange import Exchange
 
 _CACHED = 4096  # User-Agents whose verdict is remembered
+_LONGEST = 512  # bytes of one that is: with the former, a bound on memory
 
 # Crawlers, previews and archivers by the names that they give themselves. Names alone are looked for where no browser
 # or device has them in its own (Cubot makes telephones); what calls an API on purpose, curl and the like, is none.
@@ -127,7 +128,9 @@ class BotDetection(plugin.Plugin[Config]):
             return None
         if len(agents) > 1:
             return Reply(400, "Only one User-Agent header allowed")
-        return None if self._passes(agents[0]) else Reply(403, "Forbidden")
+        (agent,) = agents
+        passes = self._passes if len(agent) <= _LONGEST else self._look_up
+        return None if passes(agent) else Reply(403, "Forbidden")
 
     def _look_up(self, agent: bytes) -> bool:
         text = agent.decode("utf-8", "replace")

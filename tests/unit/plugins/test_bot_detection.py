@@ -97,6 +97,14 @@ def test_remembered_agents_are_bounded():
     assert plugin._passes.cache_info().currsize == 4096
 
 
+def test_long_agents_are_not_remembered():
+    """Thousands of them, of as many kilobytes each, would take a hundred megabytes; they are looked at all the same."""
+    plugin = make(BotDetection)
+    assert plugin.access(exchange((b"user-agent", b"a" * 600))) is None
+    assert plugin.access(exchange((b"user-agent", b"a" * 600 + b" Googlebot/2.1"))).status == 403
+    assert plugin._passes.cache_info().currsize == 0
+
+
 def test_what_would_take_exponential_time_elsewhere():
     """Is decided all the same."""
     assert status(b"a" * 5000 + b"!", deny=["(a+)+$"]) is None
