@@ -23,6 +23,7 @@ METHODS: tuple[Method, ...] = ("GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", 
 _NAME = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
 _PLAIN = re.compile(r"[A-Za-z0-9.:/_-]+|\*")
 _CACHED = 1024  # origins whose verdict is remembered
+_LONGEST = 512  # bytes of an origin: a host has 253 characters at most
 _VARY = b"Vary: Origin\r\n"
 _OF_ANSWERS = frozenset({b"access-control-allow-origin", b"access-control-expose-headers"})
 _OURS = _OF_ANSWERS | {
@@ -161,6 +162,8 @@ class Cors(plugin.Plugin[Config]):
 
     def _allowed(self, origin: bytes | None) -> bytes | None:
         """Return what Access-Control-Allow-Origin says to an origin, or None for nothing."""
+        if origin is not None and len(origin) > _LONGEST:
+            origin = None  # nor would what is remembered have a bound
         if self._any:
             return origin if self.config.credentials and origin else b"*"
         if self._single is not None:
