@@ -172,6 +172,9 @@ class Queue:
                     self._tell_failure(str(error))
                     if not error.again or self._now() >= give_up:
                         break
+                except Exception as error:  # noqa: BLE001  # whatever it is, the next batch may do
+                    self._tell_failure(type(error).__name__)
+                    break
                 else:
                     self.sent += count
                     count = 0

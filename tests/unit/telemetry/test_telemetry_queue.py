@@ -157,6 +157,18 @@ async def test_no_second_try(limits, error):
     assert (one.sent, one.dropped, time.slept, collector.batches) == (1, 1, [], [[b"b"]])
 
 
+async def test_an_unexpected_failure_costs_one_batch(capsys):
+    """It is told by its kind, and what waits behind it is delivered."""
+    collector = Collector(UnicodeError("label too long"))
+    queue = Queue("http-log", "c", Limits(), collector, Time().now)
+    for entry in (b"1", b"2", b"3"):
+        queue.put(entry)
+    await collector.until(lambda: len(collector.batches) == 2)
+    await queue.close(BUSY)
+    assert (collector.batches, queue.sent, queue.dropped) == ([[b"2"], [b"3"]], 2, 1)
+    assert "UnicodeError" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("limits", [{"max_entries": 3}, {"max_bytes": 3}])
 async def test_the_oldest_make_room(limits, capsys):
     """Beside the batch under way, so many wait; the rest is counted and told of once."""
