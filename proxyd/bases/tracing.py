@@ -22,6 +22,7 @@ from proxyd.telemetry.propagation import READERS, WRITERS, Context, write_w3c
 from proxyd.telemetry.queue import Limits
 from proxyd.telemetry.shipper import Shipper
 from proxyd.telemetry.spans import Trace, new_span_id, new_trace_id
+from proxyd.transform.rules import Changeable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,7 +61,7 @@ class Propagation(plugin.Config):
 
     extract: tuple[Readable, ...] | None = None
     """Formats looked for, the first one that is there counts; ot, datadog, aws, gcp and instana are never found."""
-    clear: tuple[HeaderName, ...] | None = None
+    clear: tuple[Annotated[HeaderName, Changeable], ...] | None = None
     """Headers taken out once the context is read."""
     inject: tuple[Literal["preserve"] | Writable, ...] | None = None
     """Formats written for the upstream; preserve is the one that was found."""
@@ -92,7 +93,7 @@ class Config(plugin.Config):
     """What counts where propagation has neither extract, clear nor inject: a format to write beside the one found."""
     propagation: Propagation = Propagation()
     """Which formats of a trace's context are read and written."""
-    http_response_header_for_traceid: HeaderName | None = None
+    http_response_header_for_traceid: Annotated[HeaderName, Changeable] | None = None
     """Header in which the client is told the trace's id."""
     queue: Queue = Queue()
     """How spans wait to be sent."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 import uuid
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from weakref import WeakKeyDictionary
 
 from pydantic import Field
 
 from proxyd import plugin
 from proxyd.http1.headers import is_field_value
+from proxyd.transform.rules import Changeable
 
 if TYPE_CHECKING:
     from proxyd.exchange import Client, Exchange
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 class Config(plugin.Config):
     """Settings of correlation-id (Kong's ``kong/plugins/correlation-id/schema.lua``)."""
 
-    header_name: str = Field("Kong-Request-ID", min_length=1, pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")
+    header_name: Annotated[str, Changeable] = Field(
+        "Kong-Request-ID", min_length=1, pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
+    )
     """Header that carries the id."""
     generator: Literal["uuid", "uuid#counter", "tracker"] = "uuid#counter"
     """What an id is: a UUID; one UUID per process, and a counter; or, as ``tracker``, the gateway's address and port, its

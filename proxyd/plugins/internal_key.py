@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from proxyd import plugin
 from proxyd.guard.signature import UNSIGNED, sign
 from proxyd.http1.headers import is_field_value
+from proxyd.transform.rules import Changeable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -40,7 +41,9 @@ class Config(plugin.Config):
     """Whether the secret itself is sent, or an HMAC-SHA256 made with it."""
     keys: tuple[Key, ...] = Field(min_length=1, max_length=2)
     """One or two keys: the first is used. For a rotation the backend learns the new one before it stands here."""
-    header_name: str = Field("X-Internal-Key", pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")
+    header_name: Annotated[str, Changeable] = Field(
+        "X-Internal-Key", pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
+    )
     """Header that carries the secret or the signature; a client's own is taken out."""
     sign_body: bool = False
     """Whether the signature covers the body too; it is then read whole before the request is sent."""

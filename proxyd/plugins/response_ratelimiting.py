@@ -13,6 +13,7 @@ from proxyd.bases.limits.periods import Periods
 from proxyd.exchange import Reply
 from proxyd.store.counters import CountersAway
 from proxyd.store.windows import Windows
+from proxyd.transform.rules import Changeable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -32,7 +33,7 @@ class Config(ledger.Config):
 
     limits: dict[Annotated[str, Field(pattern=_NAME)], Periods] = Field(min_length=1)
     """Limits by name, and of each by period; answers name what was used: ``X-Kong-Limit: videos=1, images=2``."""
-    header_name: str = Field("x-kong-limit", pattern=_NAME)
+    header_name: Annotated[str, Changeable] = Field("x-kong-limit", pattern=_NAME)
     """Header in which upstreams tell it; clients do not get to see it."""
     limit_by: Literal["consumer", "credential", "ip"] = "consumer"
     """What is counted for itself; where a request does not have it, its client's address is."""

@@ -5,12 +5,13 @@ Not Kong's. Sources: RFC 6797 (HSTS), CSP Level 3, the Fetch standard (nosniff),
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from proxyd import plugin
 from proxyd.http1.headers import is_field_value
+from proxyd.transform.rules import Changeable
 
 if TYPE_CHECKING:
     from proxyd.exchange import Exchange
@@ -60,7 +61,7 @@ class Config(plugin.Config):
     """Cross-Origin-Opener-Policy: whether windows of other sites keep a hold on this one."""
     cross_origin_resource_policy: Literal["same-origin", "same-site", "cross-origin", ""] = ""
     """Cross-Origin-Resource-Policy: which sites may load this without CORS."""
-    remove: tuple[str, ...] = ("X-Powered-By",)
+    remove: tuple[Annotated[str, Changeable], ...] = ("X-Powered-By",)
     """Headers of the upstream that tell what it is made of."""
     override: bool = False
     """Whether these take the place of the upstream's own; otherwise the upstream knows better."""

@@ -89,10 +89,19 @@ def _valued_header(entry: str) -> str:
     return entry
 
 
+def _changeable(name: str) -> str:
+    if name.lower().encode() in FRAMING:
+        raise ValueError(_FRAMED)
+    return name
+
+
 def _check_name(name: str) -> None:
     if _NAME.fullmatch(name) is None:
         raise ValueError("this is not the name of a header")
 
+
+Changeable = AfterValidator(_changeable)
+"""Refuses a header that no plugin may set or take out."""
 
 Named = tuple[Annotated[str, AfterValidator(_named)], ...]
 Valued = tuple[Annotated[str, AfterValidator(_valued)], ...]
