@@ -217,6 +217,7 @@ class Handler:
             self._telemetry.finished(exchange, route.meter)
         else:
             self._telemetry.finished(exchange, None)
+        exchange.buffered = None  # its record may have to wait, and the body is in none
 
 
 class Waiting:

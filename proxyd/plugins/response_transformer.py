@@ -159,7 +159,10 @@ class ResponseTransformer(plugin.Plugin[Config]):
         body += data
         if len(body) > self.config.max_body_size:
             raise _too_large()
-        return self._changed(bytes(body)) if last else b""
+        if not last:
+            return b""
+        del exchange.context[self.name]  # the exchange waits for its record, and the body need not
+        return self._changed(bytes(body))
 
     def _changed(self, body: bytes) -> bytes:
         if not body:

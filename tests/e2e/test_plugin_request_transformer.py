@@ -8,6 +8,7 @@ from e2e_gateway import config_for
 from e2e_wire import OK
 
 from proxyd.guard import Guard
+from proxyd.telemetry.noted import Noted
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -52,6 +53,23 @@ async def test_everything_of_a_request_is_changed(gateway, origin, raw):
             [str(len(request.body))],
             False,
         )
+
+
+async def test_no_body_waits_for_the_record(gateway, origin, raw, monkeypatch):
+    """What is kept of a finished request, up to 20 000 of them, are neither its body nor the answer's."""
+    noted = []
+    monkeypatch.setattr(Noted, "note", lambda _noted, exchange: noted.append(exchange))
+    upstream = await origin(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+    )
+    answer_too = {"name": "response-transformer", "config": {"add": {"json": ["b:2"]}}}
+    proxy = await gateway(transforming(upstream.port, answer_too, add={"body": ["a:1"]}))
+    client = await raw(proxy.port)
+    answer = await client.ask(
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+    )
+    assert (upstream.requests[-1].body, answer.body) == (b'{"a":"1"}', b'{"b":"2"}')
+    assert [(one.buffered, one.context) for one in noted] == [(None, {})]
 
 
 async def test_a_signature_covers_what_is_sent(gateway, origin, raw):
