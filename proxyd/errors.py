@@ -56,6 +56,17 @@ class ConfigError(ProxydError):
         self.problems = problems
 
 
+# --- templates and what they write -----------------------------------------------------------------------
+
+
+class RenderError(ProxydError):
+    """A template asks for what Lua does not do; the text holds no value, for one may be secret."""
+
+
+class UnsendableError(RenderError):
+    """What a template makes of a request cannot stand where it is put: a line end in a header, ``..`` in a path."""
+
+
 # --- protocol --------------------------------------------------------------------------------------------
 
 

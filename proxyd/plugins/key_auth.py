@@ -10,7 +10,7 @@ from pydantic import Field
 from proxyd import bodies
 from proxyd.bases import authentication
 from proxyd.bases.authentication import Authentication, unauthorized
-from proxyd.bodies import Fields
+from proxyd.bodies.fields import Fields
 from proxyd.identity import identify
 from proxyd.model.grammar import HeaderName
 
@@ -72,14 +72,14 @@ class KeyAuth(Authentication[Config]):
         body = exchange.buffered
         if body is None:
             body = await exchange.body.read(MAX_BODY)  # type: ignore[union-attr]  # looked at before
-        return self._decide(exchange, bodies.read_fields(exchange.headers.get(b"content-type") or b"", body))
+        return self._decide(exchange, bodies.find(exchange.headers.get(b"content-type") or b"", body))
 
     def _decide(self, exchange: Exchange, fields: Fields) -> Reply | None:
         key = None
         for name, headers in self._names:
             found = self._in_head(exchange, name, headers)
             if not found:
-                members = fields.named(name)
+                members = fields.named(name.encode())
                 found = [one.value for one in members]
                 if any(one.several for one in members):
                     return self._refuse("Duplicate API key found")
@@ -126,8 +126,9 @@ class KeyAuth(Authentication[Config]):
         if query and ("%" in query or "+" in query or any(name in query for name in names)):
             kept = [part for part in query[1:].split("&") if _name(part) not in names]
             request.query = "?" + "&".join(kept) if kept else ""
-        if any(one.name in names for one in fields.fields):
-            exchange.buffered = fields.without(names)
+        encoded = [name.encode() for name in names]
+        if any(name in fields for name in encoded):
+            exchange.buffered = fields.without(encoded)
 
 
 def _headers(name: str) -> tuple[bytes, ...]:

@@ -7,25 +7,24 @@ from typing import TYPE_CHECKING, Annotated, Final, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from proxyd import plugin
-from proxyd.errors import ProtocolError
+from proxyd import bodies, plugin
+from proxyd.bodies import FORM, JSON
+from proxyd.bodies.form import Arguments
+from proxyd.bodies.members import json_string
+from proxyd.errors import ProtocolError, RenderError, UnsendableError
 from proxyd.exchange import Reply
 from proxyd.http1.target import parse_host
-from proxyd.transform.arguments import Arguments
 from proxyd.transform.changes import Changes, HeaderChanges
-from proxyd.transform.members import Members, json_string
-from proxyd.transform.multipart import Form
 from proxyd.transform.rules import Named, NamedHeaders, RenamedHeaders, Valued, ValuedHeaders, split
-from proxyd.transform.template import RenderError, Scope, Template, UnsendableError
+from proxyd.transform.template import Scope, Template
 from proxyd.transform.uri import ReplacementPath, check_path
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from proxyd.bodies.fields import Fields
     from proxyd.exchange import Exchange
 
-JSON, FORM, MULTIPART = b"application/json", b"application/x-www-form-urlencoded", b"multipart/form-data"
-_MEDIA: Final = frozenset({JSON, FORM, MULTIPART})
 _BODILESS_METHODS: Final = frozenset({"GET", "HEAD", "TRACE"})
 # Written by the gateway behind every plugin, as by Kong; and Host, which is no header here.
 _UNTOUCHED: Final = frozenset(
@@ -124,7 +123,7 @@ class RequestTransformer(plugin.Plugin[Config]):
     priority = 801
     answers = (
         (400, "what a template makes of the request cannot stand in a header, a path or a form"),
-        (413, "the body is to be changed, and is larger than max_body_size"),
+        (413, "the body is to be changed, and is larger than max_body_size, or has more than 2000 fields"),
         (500, "a template fails, as one does that joins a missing header to a text"),
     )
 
@@ -194,33 +193,28 @@ class RequestTransformer(plugin.Plugin[Config]):
         moves = self.config.http_method in _BODILESS_METHODS
         if not (self._body or moves) or exchange.request.upgrade:
             return b""
-        value = exchange.headers.get(b"content-type") or b""
-        media = value.partition(b";")[0].strip().lower()
-        return media if (media in _MEDIA if self._body else media == FORM) else b""
+        media = bodies.media_type(exchange.headers.get(b"content-type") or b"")
+        return media if (media in bodies.READERS if self._body else media == FORM) else b""
 
     def _change_body(self, exchange: Exchange, scope: Scope | None, media: bytes) -> None:
         body = exchange.buffered or b""
-        moved = Arguments(body) if media == FORM and self.config.http_method in _BODILESS_METHODS else None
+        moved = media == FORM and self.config.http_method in _BODILESS_METHODS
         if self._body:
             with suppress(ValueError, TypeError):  # what cannot be read has no fields: it goes on, as in Kong
                 self._change(exchange, scope, media, body)
-        self._change_query(exchange, scope, moved)
+        self._change_query(exchange, scope, bodies.read(media, body) if moved else None)
 
     def _change(self, exchange: Exchange, scope: Scope | None, media: bytes, body: bytes) -> None:
-        target: Members | Arguments | Form
         if media == JSON:
-            target = Members(body or b"{}")
+            target = bodies.read(media, body or b"{}")
             self._body.apply(target, scope, json_string)
-        elif media == FORM:
-            target = Arguments(body)
-            self._body.apply(target, scope)
         else:
-            target = Form(exchange.headers.get(b"content-type") or b"", body)
+            target = bodies.read(exchange.headers.get(b"content-type") or b"", body)
             self._body.apply(target, scope)
         if target.changed:
             exchange.buffered = target.encode()
 
-    def _change_query(self, exchange: Exchange, scope: Scope | None, moved: Arguments | None = None) -> None:
+    def _change_query(self, exchange: Exchange, scope: Scope | None, moved: Fields | None = None) -> None:
         if not self._query and moved is None:
             return
         arguments = Arguments(exchange.request.query[1:].encode())

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from proxyd import plugin
-from proxyd.errors import GatewayError, Kind
+from proxyd.bodies import JSON, media_type
+from proxyd.bodies.members import Members, json_string
+from proxyd.errors import GatewayError, Kind, ProtocolError
 from proxyd.http1.message import BODILESS
 from proxyd.transform.changes import HeaderChanges
-from proxyd.transform.members import Members, json_string
 from proxyd.transform.rules import (
     LiteralHeaders,
     Named,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from proxyd.exchange import Exchange
     from proxyd.http1.headers import Headers
 
-JSON: Final = b"application/json"
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
@@ -103,7 +103,7 @@ class ResponseTransformer(plugin.Plugin[Config]):
     answers = (
         (
             502,
-            "the upstream's JSON is larger than max_body_size, or cannot be read and something was to be hidden",
+            "the upstream's JSON is larger than max_body_size, or cannot be read, as more than 2000 members are not, and something was to be hidden",
         ),
     )
     holds_answer = True
@@ -171,8 +171,8 @@ class ResponseTransformer(plugin.Plugin[Config]):
             members = Members(body)
         except TypeError:
             return body  # no object: there are no members
-        except ValueError:
-            self._unreadable("the body that is to be changed is not JSON")
+        except (ValueError, ProtocolError):
+            self._unreadable("the body that is to be changed is not JSON, or has too many members")
             return body
         for name in self._remove:
             members.remove(name)
@@ -199,7 +199,7 @@ def _too_large() -> GatewayError:
 
 
 def _is_json(content_type: bytes | None) -> bool:
-    return content_type is not None and content_type.partition(b";")[0].strip().lower() == JSON
+    return content_type is not None and media_type(content_type) == JSON
 
 
 def _json(value: str, kind: str) -> bytes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from proxyd.errors import UnsendableError
 from proxyd.http1.headers import is_field_value
-from proxyd.transform.lua import UnsendableError
 from proxyd.transform.rules import FRAMING, split
 from proxyd.transform.template import Template
 

@@ -11,6 +11,8 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from proxyd.errors import RenderError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -22,14 +24,6 @@ _NUMBER: Final = re.compile(
     rb"[ \t-\r]*([+-]?)(?:(0[xX][0-9a-fA-F]{1,13})"
     rb"|((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf(?:inity)?|nan)))[ \t-\r]*"
 )
-
-
-class RenderError(Exception):
-    """A template asks for what Lua does not do; the text holds no value, for one may be secret."""
-
-
-class UnsendableError(RenderError):
-    """What a template makes of a request cannot stand where it is put: a line end in a header, ``..`` in a path."""
 
 
 class Repeated(tuple[bytes, ...]):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from proxyd.transform.lua import RenderError, Value, kind, rendered, to_number
+from proxyd.errors import RenderError
+from proxyd.transform.lua import Value, kind, rendered, to_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable

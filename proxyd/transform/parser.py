@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from proxyd.errors import RenderError
 from proxyd.transform import lua
 from proxyd.transform.lexer import TemplateError, Token, tokens
 from proxyd.transform.methods import METHODS, UNKNOWN, Method
@@ -242,7 +243,7 @@ class _called:  # noqa: N801  # the same
     def __call__(self, scope: Scope) -> Value:
         subject = self._subject(scope)
         if not isinstance(subject, bytes):
-            raise lua.RenderError(f"attempt to index a {lua.kind(subject)} value")
+            raise RenderError(f"attempt to index a {lua.kind(subject)} value")
         return self._call(subject, *[argument(scope) for argument in self._arguments])
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from proxyd.errors import RenderError, UnsendableError
 from proxyd.transform.lexer import TemplateError
-from proxyd.transform.lua import MAX_RESULT, RenderError, UnsendableError, rendered
+from proxyd.transform.lua import MAX_RESULT, rendered
 from proxyd.transform.parser import Parser
 from proxyd.transform.scope import Scope
 

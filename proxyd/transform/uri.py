@@ -6,9 +6,8 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_from_bytes
 
-from proxyd.errors import ProtocolError
+from proxyd.errors import ProtocolError, UnsendableError
 from proxyd.http1.target import normalise_path
-from proxyd.transform.lua import UnsendableError
 from proxyd.transform.template import Template
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from plugin_case import exchange, make, sent
 from pydantic import ValidationError
 
-from proxyd.errors import ConfigError
+from proxyd.errors import ConfigError, ProtocolError
 from proxyd.model.load import load_text
 from proxyd.plugins.request_transformer import Config, RequestTransformer
 
@@ -325,6 +325,15 @@ async def test_a_multipart_form():
         + b"".join(part % pair for pair in [(b"b", b"2"), (b"a", b"3"), (b"list", b"x")])
         + b"--b--\r\n"
     )
+
+
+@pytest.mark.parametrize("config", [CHANGES, {"http_method": "GET"}])
+async def test_a_form_of_too_many_fields_is_refused(config):
+    """Whether they are changed or become a query."""
+    one = with_body((b"Content-Type", b"application/x-www-form-urlencoded"), b"a=1&" * 2001)
+    with pytest.raises(ProtocolError) as refused:
+        await run(one, **config)
+    assert refused.value.status == 413
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,14 @@ def test_what_cannot_be_read_does_not_get_through(body, fields, config):
             filtered(body, *fields, **config)
 
 
+def test_an_object_of_too_many_members_is_one_that_cannot_be_read():
+    """What is to be hidden among them is not shown."""
+    body = b"{" + b'"a":1,' * 2000 + b'"secret":1}'
+    assert filtered(body, size=len(body), **ADD)[0] == body
+    with pytest.raises(GatewayError, match="too many members"):
+        filtered(body, size=len(body), **REMOVE)
+
+
 @pytest.mark.parametrize("fields", [[TYPE], [TYPE, (b"Content-Length", b"9")]])
 @pytest.mark.parametrize("config", [REMOVE, ADD])
 def test_a_body_is_bounded(fields, config):

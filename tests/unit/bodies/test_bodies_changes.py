@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyd.transform.arguments import Arguments
-from proxyd.transform.members import Members, json_string
-from proxyd.transform.multipart import Form
-from proxyd.transform.template import UnsendableError
+from proxyd.bodies.form import Arguments
+from proxyd.bodies.members import Members, json_string
+from proxyd.bodies.multipart import Form
+from proxyd.errors import UnsendableError
 
 # --- queries and forms ---------------------------------------------------------------------------------------
 
