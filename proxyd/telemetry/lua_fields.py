@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _RETURN: Final = re.compile(r"\s*return\s+([^\n]+?)\s*;?\s*")
 _OR: Final = re.compile(r"(.+?)\s+or\s+(\S+|'[^'\\]*'|\"[^\"\\]*\")")
 _TEXT: Final = re.compile(r"'([^'\\]*)'|\"([^\"\\]*)\"")
+_DIGITS: Final = 15  # of a whole number; Lua's are floats, and JSON's writer takes 64 bits
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _WORDS: Final = {"nil": None, "true": True, "false": False}
 _ASK: Final = re.compile(
@@ -110,7 +111,7 @@ def _constant(text: str) -> Any:
     if (matched := _TEXT.fullmatch(text)) is not None:
         return matched[1] if matched[1] is not None else matched[2]
     if (matched := _NUMBER.fullmatch(text)) is not None:
-        return float(text) if matched[1] else int(text)
+        return float(text) if matched[1] or len(text) > _DIGITS else int(text)
     return _NO_CONSTANT
 
 

@@ -37,6 +37,8 @@ def exchange(exchange_of):
         ("return ''", ""),
         ("return 12", 12),
         ("return -1.5", -1.5),
+        ("return 999999999999999", 999_999_999_999_999),
+        ("return 99999999999999999999", 1e20),
         ("return true", True),
         ("return false", False),
         ("return nil", None),
