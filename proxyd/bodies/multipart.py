@@ -64,10 +64,9 @@ class Form(Fields):
 
 
 def _name(part: bytes) -> bytes | None:
-    head, blank, _ = part.partition(b"\r\n\r\n")
-    padding, line_end, _ = head.partition(b"\r\n")
-    if padding.strip(b" \t") or not line_end:
+    if not part.lstrip(b" \t").startswith(b"\r\n"):
         raise ValueError("there is something behind a boundary")
+    head, blank, _ = part.partition(b"\r\n\r\n")
     written = head[_span(head)] if blank and len(head) <= MAX_PART_HEAD else b""
     return _read(written) if written else None
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxyd.bodies import find
 from proxyd.bodies.form import Arguments
 from proxyd.bodies.members import Members, json_string
 from proxyd.bodies.multipart import Form
@@ -152,6 +153,26 @@ def test_fields_of_a_form(step, values, old, new):
     assert (form.encode(), repr(form)) == (FORM, "<Form 3>")
     getattr(form, step)(*values)
     assert (form.encode(), form.changed) == (FORM.replace(old, new, 1), True)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"\r\n\r\nno header line",
+        b"\r\nContent-Disposition: form-data\r\n\r\nno name",
+        b"\r\nContent-Disposition: attachment; name=a\r\n\r\nno field",
+        b"\r\nContent-Disposition: form-data; name=a",
+        b"\r\nContent-Disposition: form-data; name=a\r\nX: " + b"x" * 9000 + b"\r\n\r\n",
+    ],
+)
+def test_a_part_that_is_no_field_hides_none(part):
+    """It stays, the fields beside it are changed, and whoever looks for a field gets none."""
+    body = FORM.replace(b"--x y--", b"--x y" + part + b"\r\n--x y--")
+    form = Form(TYPE, body)
+    form.remove(b"a")
+    first = b'--x y\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
+    assert form.encode() == body.replace(first, b"", 1)
+    assert find(TYPE, body).without(()) == b""
 
 
 def test_a_value_that_would_make_a_part_is_refused():
