@@ -122,10 +122,10 @@ class Redactor:
             return url
         url = url.partition("#")[0]
         base, mark, query = url.partition("?")
-        scheme, slashes, rest = base.partition("://")
-        if slashes:
+        scheme, slashes, rest = base.partition("//")
+        if slashes and scheme[-1:] in ("", ":"):  # a Location need not say the scheme
             authority, slash, path = rest.partition("/")
-            base = f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+            base = f"{scheme}//{authority.rpartition('@')[2]}{slash}{path}"
         return f"{base}?{self.query(query)}" if mark else base
 
 

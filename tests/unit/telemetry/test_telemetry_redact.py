@@ -63,6 +63,8 @@ def test_names_can_be_added_later():
     [
         ("https://a.test/p?token=1#frag", "https://a.test/p?token=REDACTED"),
         ("https://u:p@a.test/x", "https://a.test/x"),
+        ("//u:p@a.test/x", "//a.test/x"),
+        ("/a//b@c", "/a//b@c"),
         ("https://a.test", "https://a.test"),
         ("/p@q?x=1", "/p@q?x=1"),
         ("", ""),
