@@ -28,7 +28,7 @@ test: $(VENV)/.dev debian node ## run every test (ARGS="-k router" for some, JOB
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 e2e: $(VENV)/.dev debian node $(if $(COMPILED),$(VENV)/.compiled) ## run the end-to-end tests (COMPILED=1 on the compiled build)
-	@$(if $(COMPILED),PYTHONPATH=$(VENV)/compiled )$(BIN)/python -P -m pytest -m e2e $(ARGS)
+	@$(if $(COMPILED),PYTHONPATH=$(VENV)/compiled )$(BIN)/python -P -m pytest tests/e2e $(ARGS)
 
 check: $(VENV)/.dev ## lint, types, and the shipped configurations
 	@$(BIN)/ruff check .

@@ -155,6 +155,7 @@ class RequestTransformer(plugin.Plugin[Config]):
                 self._path.apply(exchange, scope)
             self._set_method_and_host(exchange, scope)
             if self._headers:
+                self._headers.strip_lookalikes(exchange.headers)
                 self._headers.apply(exchange.headers, scope)
             media = self._media(exchange)
             if not media:

@@ -130,9 +130,19 @@ class HeaderChanges:
         fields = [*self._replace, *self._add, *self._append]
         self.literal = all(field.value.literal is not None for field in fields)
         self._any = bool(self._remove or self._rename or fields)
+        renamed = [key for old, name in self._rename for key in (old, name.lower())]
+        self._keys = frozenset((*self._remove, *renamed, *[field.key for field in fields]))
+        self._plain = frozenset(key.replace(b"_", b"-") for key in self._keys)
 
     def __bool__(self) -> bool:
         return self._any
+
+    def strip_lookalikes(self, headers: Headers) -> None:
+        """Take out what CGI and WSGI would read as a header that is changed here: a client's ``X_Role`` for ``X-Role``."""
+        lines = headers.lines
+        for key in [key for key in lines if b"_" in key]:
+            if key not in self._keys and key.replace(b"_", b"-") in self._plain:
+                del lines[key]
 
     def apply(self, headers: Headers, scope: Scope | None) -> None:
         """Change a section; raises RenderError."""

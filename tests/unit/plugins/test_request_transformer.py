@@ -150,6 +150,26 @@ async def test_appended_headers_come_behind():
     assert one.headers.get_all(b"x-b") == [b"1"]
 
 
+@pytest.mark.parametrize(
+    ("config", "result"),
+    [
+        ({"add": {"headers": ["X-Role:guest"]}}, {"x-role": "guest", "x_other": "1"}),
+        ({"remove": {"headers": ["X-Role"]}}, {"x_other": "1"}),
+        ({"replace": {"headers": ["X-Role:guest"]}}, {"x_other": "1"}),
+        ({"rename": {"headers": ["x_other:X-Role"]}}, {"x-role": "1"}),
+        (
+            {"add": {"headers": ["X-Role:guest", "X_Role:other"]}},
+            {"x-role": "guest", "x_role": "admin", "x_other": "1"},
+        ),
+    ],
+)
+async def test_what_looks_like_a_changed_header_is_taken_out(config, result):
+    """A backend that reads ``_`` as ``-`` would take a client's for it; names that the file writes so itself stay."""
+    one = exchange((b"X_Role", b"admin"), (b"X_Other", b"1"))
+    assert await run(one, **config) is None
+    assert sent(one) == result
+
+
 async def test_renaming_keeps_every_field():
     """One that is sent twice is renamed twice."""
     one = exchange((b"X-A", b"1"), (b"X-A", b"2"))
