@@ -77,11 +77,11 @@ class SharedCounters:
         path: Path,
         blocks: int = BLOCKS,
         *,
-        now: Callable[[], float] = Clock.now,
+        now: Callable[[], float] | None = None,
         stuck: Callable[[bool], None] = lambda _stuck: None,
     ) -> None:
         self.crowded = 0
-        self._now = now
+        self._now = now or Clock().now  # of an instance: compiled, the class has descriptors
         self._tell_stuck = stuck
         self._stuck: set[int] = set()
         self._places: dict[bytes, tuple[bytes, int, bytes, bytes]] = {}
@@ -201,6 +201,8 @@ class SharedCounters:
         new = place < 0
         if new:
             place = self._free(records, now)
+            if place >= 0:
+                self._retire(block, place)
         if place < 0:
             self.crowded += 1
             place, new = COUNTERS + window.period, False
@@ -210,6 +212,25 @@ class SharedCounters:
         ):  # last: who is killed in between has counted too much for another, and not too little for this one
             at = block + place * _DIGEST
             self._map[at : at + _DIGEST] = digest + _PERIODS[window.period]
+
+    def _retire(self, block: int, place: int) -> None:
+        """Leave with the strangers, where newcomers begin, how far a record was that makes room for another.
+
+        Whose record it was may come again by a clock that was set back: what was used up then stays used up.
+        """
+        records = block + _RECORDS
+        old = Slot(*_RECORD.unpack_from(self._map, records + place * _RECORD.size))
+        if not old.end:
+            return  # nobody's yet
+        # A start that no window has: it is later than that window's, and not the one before the next's.
+        old = old._replace(start=old.start + 1)
+        period = self._map[block + (place + 1) * _DIGEST - 1]
+        there = records + (COUNTERS + period) * _RECORD.size
+        kept = Slot(*_RECORD.unpack_from(self._map, there))
+        if kept.end and kept.start == old.start:
+            old = old._replace(counted=max(old.counted, kept.counted), before=max(old.before, kept.before))
+        if not kept.end or kept.start <= old.start:
+            _RECORD.pack_into(self._map, there, *old)
 
     def _free(self, records: int, now: float) -> int:
         """Return a record that nothing is counted in any more, or -1."""

@@ -7,7 +7,7 @@ import os
 import signal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxyd.store import shared
@@ -271,6 +271,7 @@ def test_both_kinds_count_alike(tmp_path_factory, steps, sliding):
 
 @pytest.mark.parametrize("sliding", [False, True])
 @given(steps=STEPS)
+@example(steps=[(b"c", 0), (b"c", 0), (b"c", 60), (b"a", 180), (b"c", 0)])
 def test_no_order_of_time_lets_more_through(tmp_path_factory, sliding, steps):
     """Of each caller, as many as the limit for each window that was seen: one that is entered again gives nothing."""
     for counters in (LocalCounters(), SharedCounters(tmp_path_factory.mktemp("c") / "c", blocks=8)):
@@ -283,6 +284,20 @@ def test_no_order_of_time_lets_more_through(tmp_path_factory, sliding, steps):
             passed[key] = passed.get(key, 0) + counters.take(key, windows.at(now), now)[0]
             assert passed[key] <= 2 * len(seen)
         counters.close()
+
+
+def test_a_newcomer_is_not_charged_for_who_was_there_before(tmp_path):
+    """Whose record made room counted for themselves: in a window that slides, too."""
+    counters = SharedCounters(tmp_path / "c", blocks=1)
+    fixed, sliding = Windows({"hour": 5}), Windows({"hour": 5}, sliding=True)
+    hour = NOW - NOW % 3600
+    for number in range(shared.COUNTERS):
+        for _ in range(5):
+            counters.take(b"old%d" % number, fixed.at(hour), hour)
+    later = hour + 3600 + 120  # their records may go, and lie in the window before
+    assert counters.take(b"new", sliding.at(later), later) == (True, ((0, 0),))
+    assert counters.take(b"other", sliding.at(later), later) == (True, ((0, 0),))
+    counters.close()
 
 
 # --- windows -------------------------------------------------------------------------------------------------
