@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from benchmarks import report
+from benchmarks.scenarios import SCENARIOS
 
 FACTS = {"CPU": "a fast one", "kernel": "6.1"}
 
@@ -82,3 +84,10 @@ def test_updating_the_page_leaves_other_scenarios_alone(tmp_path):
     assert "- kernel: 6.1" in text
     assert "| proxyd | 30.0 |" in text
     assert "<!-- results:other -->\nold\n" in text
+
+
+def test_the_page_has_a_place_for_every_scenario():
+    """`bench.py --docs` finds where each section goes."""
+    page = (Path(__file__).parents[3] / "docs/benchmarks.md").read_text()
+    for name in ("facts", *SCENARIOS):
+        assert report.replace_between(page, name, "here").count("here\n<!-- /results:") == 1
