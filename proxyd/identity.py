@@ -122,6 +122,14 @@ def header_value(text: str) -> bytes:
     )
 
 
+def challenge(scheme: str, realm: str | None) -> bytes:
+    """Return what WWW-Authenticate asks for (RFC 9110 section 11.6.1)."""
+    if not realm:
+        return scheme.encode()
+    quoted = header_value(realm).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    return b'%b realm="%b"' % (scheme.encode(), quoted)
+
+
 # What would make one name look like two, or like another one, to whoever splits and trims the line.
 # The look behind keeps it linear: white space inside a name is tried from its first character only.
 _UNCLEAR: Final = re.compile(r"^\s+|(?<!\s)\s+$|[%,\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

@@ -70,6 +70,9 @@ Listed = Annotated[tuple[str, ...] | None, AfterValidator(_or_none)]
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 
+HEADER_NAME = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
+"""What the name of a header is (RFC 9110 section 5.6.2), as a pattern of a setting."""
+
 PHASES = ("rewrite", "access", "header_filter", "body_filter", "log")
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from aiohttp import hdrs, web
 
 from proxyd.apps.caller import CALLER, NOBODY
-from proxyd.identity import header_value
+from proxyd.identity import challenge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,10 +79,7 @@ def roles_guard(*, claim: str | None = None, realm: str | None = None) -> Middle
     ``claim`` is the path into a token's claims whose values count as roles too, as ``roles_claim`` of acl;
     ``realm`` is that of the challenge.
     """
-    challenge = "Bearer"
-    if realm:
-        quoted = header_value(realm).decode().replace("\\", "\\\\").replace('"', '\\"')
-        challenge += f' realm="{quoted}"'
+    asked = challenge("Bearer", realm).decode()
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -97,7 +94,7 @@ def roles_guard(*, claim: str | None = None, realm: str | None = None) -> Middle
             if access.roles and not access.roles.isdisjoint(caller.roles(claim)):
                 return await handler(request)
         if not caller.known:
-            headers = {hdrs.WWW_AUTHENTICATE: challenge}
+            headers = {hdrs.WWW_AUTHENTICATE: asked}
             return web.json_response({"message": "Unauthorized"}, status=401, headers=headers)
         return web.json_response({"message": "You cannot consume this service"}, status=403)
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from proxyd import plugin
 from proxyd.exchange import Reply
 from proxyd.http1.headers import Headers
-from proxyd.identity import header_value, identify, is_known
+from proxyd.identity import challenge, identify, is_known
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -82,8 +82,4 @@ class Authentication(plugin.Plugin[ConfigT], ABC):
 
 def unauthorized(message: str, scheme: str, realm: str | None = None) -> Reply:
     """Refuse for want of valid credentials, with the challenge (RFC 9110 section 11.6.1)."""
-    challenge = scheme.encode()
-    if realm:
-        quoted = header_value(realm).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
-        challenge += b' realm="%b"' % quoted
-    return Reply(401, message, headers=Headers.of([(b"WWW-Authenticate", challenge)]))
+    return Reply(401, message, headers=Headers.of([(b"WWW-Authenticate", challenge(scheme, realm))]))

@@ -23,7 +23,7 @@ class Config(plugin.Config):
     """Settings of correlation-id (Kong's ``kong/plugins/correlation-id/schema.lua``)."""
 
     header_name: Annotated[str, Changeable] = Field(
-        "Kong-Request-ID", min_length=1, pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
+        "Kong-Request-ID", min_length=1, pattern=plugin.HEADER_NAME
     )
     """Header that carries the id."""
     generator: Literal["uuid", "uuid#counter", "tracker"] = "uuid#counter"

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Method = Literal["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
 METHODS: tuple[Method, ...] = ("GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "OPTIONS", "TRACE", "CONNECT")
 
-_NAME = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
 _PLAIN = re.compile(r"[A-Za-z0-9.:/_-]+|\*")
 _CACHED = 1024  # origins whose verdict is remembered
 _LONGEST = 512  # bytes of an origin: a host has 253 characters at most
@@ -59,7 +58,7 @@ class Config(plugin.Config):
     @model_validator(mode="after")
     def _usable(self) -> Self:
         for name in (*(self.headers or ()), *(self.exposed_headers or ())):
-            if name != "*" and not re.match(_NAME, name):
+            if name != "*" and not re.match(plugin.HEADER_NAME, name):
                 raise ValueError(f"{name!r} is not the name of a header")
         for origin in self.origins or ():
             if not origin or not is_field_value(origin.encode()):

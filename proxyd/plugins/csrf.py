@@ -35,7 +35,7 @@ class Config(plugin.Config):
     """Whether pages of other hosts of the same site may send, where browsers call them so."""
     allow_unknown: bool = False
     """Whether requests pass that say nothing of where they come from; today's browsers all do."""
-    header_name: str | None = Field(None, pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")
+    header_name: str | None = Field(None, pattern=plugin.HEADER_NAME)
     """Header that must be there too, as forms cannot set one; WebSocket handshakes, which cannot either, go without."""
     error_code: int = Field(403, ge=400, le=599)
     """Status of a refusal."""

@@ -41,9 +41,7 @@ class Config(plugin.Config):
     """Whether the secret itself is sent, or an HMAC-SHA256 made with it."""
     keys: tuple[Key, ...] = Field(min_length=1, max_length=2)
     """One or two keys: the first is used. For a rotation the backend learns the new one before it stands here."""
-    header_name: Annotated[str, Changeable] = Field(
-        "X-Internal-Key", pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
-    )
+    header_name: Annotated[str, Changeable] = Field("X-Internal-Key", pattern=plugin.HEADER_NAME)
     """Header that carries the secret or the signature; a client's own is taken out."""
     sign_body: bool = False
     """Whether the signature covers the body too; it is then read whole before the request is sent."""

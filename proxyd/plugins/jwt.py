@@ -19,7 +19,7 @@ from proxyd.crypto.token import BadTokenError, Token
 from proxyd.errors import ProxydError
 from proxyd.exchange import Reply
 from proxyd.http1.headers import Headers
-from proxyd.identity import header_value, identify
+from proxyd.identity import challenge, identify
 from proxyd.issuers.issuer import Issuer, IssuerConfig
 
 if TYPE_CHECKING:
@@ -107,12 +107,8 @@ class Jwt(Authentication[Config]):
         self._cookies = frozenset(name.encode() for name in config.cookie_names)
         self._arguments = frozenset(config.uri_param_names)
         self.secret_arguments = (*config.uri_param_names, *config.header_names)
-        challenge = b"Bearer"
-        if config.realm:
-            quoted = header_value(config.realm).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
-            challenge += b' realm="%b",' % quoted
-        self._challenge = challenge.rstrip(b",")
-        self._invalid = challenge + b' error="invalid_token"'
+        self._challenge = challenge("Bearer", config.realm)
+        self._invalid = self._challenge + (b"," if config.realm else b"") + b' error="invalid_token"'
         self._issuers = {one.issuer: Issuer(one) for one in config.issuers}
         self._keys: dict[str, Key | None] = {}  # of consumers, by credential
         self._known: dict[bytes, Verified] = {}  # by the token's digest, the oldest first

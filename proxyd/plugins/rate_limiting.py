@@ -31,7 +31,7 @@ class Config(ledger.Config, Periods):
 
     limit_by: Literal["consumer", "credential", "ip", "service", "header", "path"] = "consumer"
     """What is counted for itself; where a request does not have it, its client's address is."""
-    header_name: str | None = Field(None, pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")
+    header_name: str | None = Field(None, pattern=plugin.HEADER_NAME)
     """Header counted by, with limit_by: header."""
     path: str | None = Field(None, pattern=r"^/")
     """Path counted by, with limit_by: path."""

@@ -25,15 +25,13 @@ if TYPE_CHECKING:
 
 MAX_COST = 10**9  # that one answer may name
 
-_NAME = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
-
 
 class Config(ledger.Config):
     """Settings of response-ratelimiting (Kong's ``kong/plugins/response-ratelimiting/schema.lua``)."""
 
-    limits: dict[Annotated[str, Field(pattern=_NAME)], Periods] = Field(min_length=1)
+    limits: dict[Annotated[str, Field(pattern=plugin.HEADER_NAME)], Periods] = Field(min_length=1)
     """Limits by name, and of each by period; answers name what was used: ``X-Kong-Limit: videos=1, images=2``."""
-    header_name: Annotated[str, Changeable] = Field("x-kong-limit", pattern=_NAME)
+    header_name: Annotated[str, Changeable] = Field("x-kong-limit", pattern=plugin.HEADER_NAME)
     """Header in which upstreams tell it; clients do not get to see it."""
     limit_by: Literal["consumer", "credential", "ip"] = "consumer"
     """What is counted for itself; where a request does not have it, its client's address is."""
