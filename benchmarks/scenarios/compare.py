@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import statistics
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.load import LoadError
 from benchmarks.origin import static_origin
@@ -84,13 +85,19 @@ def compare(
     )
 
 
+def median_cpu(samples: list[dict[str, Any]]) -> float:
+    """Return the median CPU microseconds per request of raw samples."""
+    return statistics.median(sample["cpu_us"] for sample in samples)
+
+
 def _median_taken(taken: list[Sample]) -> float:
     return statistics.median(sample.proxy_share + sample.others_share + sample.stolen for sample in taken)
 
 
 def _one(bench: Bench, peer: Peer, origin: Server, probe: Probe) -> Sample:
     home = bench.directory / peer.name
-    home.mkdir(exist_ok=True)
+    shutil.rmtree(home, ignore_errors=True)  # the logs of the round before
+    home.mkdir()
     listen = free_port()
     command = peer.command(home, listen=listen, origin=origin.port)
     with Server(peer.name, command, port=listen, core=bench.proxy_core, directory=bench.directory) as server:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.scenarios.base import Sample
 from benchmarks.scenarios.compare import COLUMNS, notes, rows
+from benchmarks.scenarios.policies import ratios
 from benchmarks.scenarios.routes import FILES, document
 
 
@@ -67,6 +68,14 @@ def test_a_core_that_others_filled_is_not_blamed_on_the_load_side():
     """What a neighbour took is said once, as what it is."""
     text = notes({"nginx": [sample("nginx", 1, 1, proxy_share=0.5, others_share=0.49)]}, {})
     assert text == ["other processes took up to 49% of the proxy's core in a round"]
+
+
+def test_the_policies_are_held_to_each_of_the_others():
+    """The sentence under the table has the ratios of the medians; rows of proxyd itself are not in it."""
+    taken = {"nginx": [20.0], "proxyd": [30.0, 10.0, 31.0], "proxyd-file-log": [50.0], "envoy-plain": [60.0]}
+    raw = {peer: [{"cpu_us": cpu} for cpu in values] for peer, values in taken.items()}
+    assert ratios(raw) == ["proxyd's CPU per request is 1.50 times nginx's, 0.50 times envoy-plain's"]
+    assert ratios({"nginx": [{"cpu_us": 1.0}], "proxyd": []}) == []
 
 
 def test_the_large_file_has_as_many_entities_as_its_title_says():
