@@ -67,6 +67,7 @@ def _status_handler(telemetry: Telemetry, source: StatusSource) -> Handler:
     async def get(_request: web.Request) -> web.StreamResponse:
         return _json(
             {
+                "pid": os.getpid(),
                 "memory": {"workers": [{"pid": os.getpid(), "rss_bytes": resident_bytes()}]},
                 "server": _server(telemetry, source),
                 "configuration_hash": source.config.digest,

@@ -286,6 +286,7 @@ class Worker:
             len(clients) - clients.idle,
             clients.tunnels,
             clients.malformed,
+            clients.limit,
         )
 
     def targets(self) -> Iterable[TargetState]:

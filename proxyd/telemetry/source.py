@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class ConnectionCounts:
     """Client connections: ``accepted``, ``refused`` and ``malformed`` since the start, the others now.
 
-    ``answering`` are those with a request under way; ``tunnels`` of them have been upgraded.
+    ``answering`` are those with a request under way; ``tunnels`` of them have been upgraded. ``limit`` is how many
+    there may be.
     """
 
     accepted: int = 0
@@ -25,6 +26,7 @@ class ConnectionCounts:
     answering: int = 0
     tunnels: int = 0
     malformed: int = 0
+    limit: int = 0
 
     @property
     def in_flight(self) -> int:

@@ -36,6 +36,7 @@ def _of_traffic(source: StatusSource) -> Iterator[Metric]:
     connections.add_metric(("idle",), counts.idle)
     connections.add_metric(("websocket",), counts.tunnels)
     yield connections
+    yield _gauge("proxyd_connections_limit", "How many client connections there may be.", counts.limit)
     yield _gauge("proxyd_websockets_open", "WebSocket connections.", counts.tunnels)
     yield CounterMetricFamily(
         "proxyd_connections", "Client connections accepted since the start.", value=counts.accepted

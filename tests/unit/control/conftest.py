@@ -40,7 +40,7 @@ class FakeSource:
             {"no shared cipher": 3},
         )
         self.reason = ""
-        self.counts = ConnectionCounts(accepted=9, refused=1, open=6, answering=4, tunnels=1)
+        self.counts = ConnectionCounts(accepted=9, refused=1, open=6, answering=4, tunnels=1, limit=64)
         self.target_states = [
             TargetState("shop", "a:80", "10.0.0.1:80", "HEALTHY", in_flight=2, connections=3),
             TargetState("shop", "b:80", "10.0.0.2:80", "UNHEALTHY"),

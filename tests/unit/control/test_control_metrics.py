@@ -93,6 +93,7 @@ async def test_connections_and_bytes_are_told(busy, source):
     assert states == {"answering": 3, "idle": 2, "websocket": 1}
     assert samples["proxyd_http_requests_in_flight",] == 3
     assert samples["proxyd_websockets_open",] == 1
+    assert samples["proxyd_connections_limit",] == 64
     assert samples["proxyd_connections_total",] == 9
     assert samples["proxyd_connections_refused_total",] == 1
     assert samples["proxyd_limits_strangers_total",] == 7

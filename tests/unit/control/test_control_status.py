@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -34,6 +35,7 @@ async def test_status_has_kongs_shape_and_ours_beside_it(client):
     }
     assert status["configuration_hash"] == "ab" * 32
     assert status["memory"]["workers"][0]["rss_bytes"] > 1 << 20
+    assert status["pid"] == status["memory"]["workers"][0]["pid"] == os.getpid()
     assert status["started_at"] == "2023-11-14T22:13:20.500Z"
     assert status["generation"] == 1
     assert status["last_reload"] == {"success": True, "time": "2023-11-14T22:13:20.500Z", "errors": []}
