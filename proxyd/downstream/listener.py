@@ -21,7 +21,7 @@ from proxyd.gateway.forwarded import lines_for
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from proxyd.clock import DeadlineWheel
     from proxyd.downstream.connection import Limits
@@ -185,66 +185,83 @@ def _client(transport: asyncio.Transport, trusted: TrustedIPs, source: Source | 
 
 
 class Listener:
-    """The sockets of ``proxy_listen``."""
+    """The sockets of ``proxy_listen``, and for a while those of others that have nobody to accept from them."""
 
     def __init__(self, connections: Connections, handler: Handler, limits: Limits) -> None:
         self._connections = connections
         self._handler = handler
         self._limits = limits
-        self._servers: list[asyncio.Server] = []
-        self._gates: list[Gate] = []
+        self._context: ssl.SSLContext | None = None
+        self._servers: dict[str, list[asyncio.Server | Gate]] = {}  # by whose sockets they are
         self._unix_paths: list[str] = []
+
+    def __repr__(self) -> str:
+        return f"<Listener {' '.join(self._servers) or 'closed'}>"
 
     def _make(self) -> Downstream:
         return Downstream(self._connections, self._handler, self._limits)
 
-    async def start(self, listens: Iterable[Listen], context: ssl.SSLContext | None) -> list[str]:
-        """Bind and accept; returns the addresses, ports filled in. Raises ConfigError where one is taken."""
-        loop = asyncio.get_running_loop()
+    async def start(
+        self,
+        listens: Iterable[Listen],
+        context: ssl.SSLContext | None,
+        given: Mapping[Listen, Sequence[socket.socket]] | None = None,
+    ) -> list[str]:
+        """Accept; returns the addresses, ports filled in.
+
+        Entries in ``given`` have sockets that were opened elsewhere, the others are bound here. Raises ConfigError
+        where an address is taken.
+        """
+        self._context = context
         addresses: list[str] = []
         for listen in listens:
-            sock = bind(listen)
-            if listen.path:
-                self._unix_paths.append(listen.path)
-            tls = context if listen.ssl else None
-            if listen.proxy_protocol:
-                self._open_gate(listen, sock, tls)
+            sockets = given.get(listen, ()) if given else ()
+            if not sockets:
+                sockets = (bind(listen),)
+                if listen.path:
+                    self._unix_paths.append(listen.path)
+            for sock in sockets:
+                await self.accept("", listen, sock)
                 addresses.append(describe(sock, tls=listen.ssl))
-                continue
-            try:
-                server = await loop.create_server(
-                    self._make,  # type: ignore[arg-type]  # a protocol by its methods: compiled, it has no base
-                    sock=sock,
-                    ssl=tls,
-                    backlog=listen.backlog,
-                    ssl_handshake_timeout=self._limits.header_timeout if tls is not None else None,
-                )
-            except OSError as error:  # somebody else has begun to listen since
-                sock.close()
-                raise _in_the_way(listen, error) from error
-            self._servers.append(server)
-            addresses.append(describe(sock, tls=listen.ssl))
         return addresses
 
-    def _open_gate(self, listen: Listen, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
+    async def accept(self, whose: str, listen: Listen, sock: socket.socket) -> None:
+        """Accept from one more socket, which is closed in the end; raises ConfigError."""
+        servers = self._servers.setdefault(whose, [])
+        tls = self._context if listen.ssl else None
+        try:
+            if listen.proxy_protocol:
+                gate = self._gate(sock, tls)
+                servers.append(gate)
+                gate.start(listen.backlog)
+                return
+            server = await asyncio.get_running_loop().create_server(
+                self._make,  # type: ignore[arg-type]  # a protocol by its methods: compiled, it has no base
+                sock=sock,
+                ssl=tls,
+                backlog=listen.backlog,
+                ssl_handshake_timeout=self._limits.header_timeout if tls is not None else None,
+            )
+        except OSError as error:  # somebody else has begun to listen since
+            sock.close()
+            raise in_the_way(listen, error) from error
+        servers.append(server)
+
+    def _gate(self, sock: socket.socket, tls: ssl.SSLContext | None) -> Gate:
         def make(source: Source) -> Any:
             return Downstream(self._connections, self._handler, self._limits, source)
 
-        gate = Gate(sock, make, self._connections, tls, self._limits.header_timeout)
-        self._gates.append(gate)
-        try:
-            gate.start(listen.backlog)
-        except OSError as error:
-            raise _in_the_way(listen, error) from error
+        return Gate(sock, make, self._connections, tls, self._limits.header_timeout)
+
+    def leave(self, whose: str) -> None:
+        """Accept no longer from the sockets that were given under this name; what came over them stays."""
+        for server in self._servers.pop(whose, ()):
+            server.close()
 
     def close(self) -> None:
         """Stop accepting."""
-        for gate in self._gates:
-            gate.close()
-        self._gates.clear()
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
+        for whose in list(self._servers):
+            self.leave(whose)
         for path in self._unix_paths:
             with contextlib.suppress(OSError):
                 os.unlink(path)  # noqa: PTH108  # a socket, not a file
@@ -283,12 +300,13 @@ def bind(listen: Listen) -> socket.socket:
             sock.bind((listen.host, listen.port))
     except OSError as error:
         sock.close()
-        raise _in_the_way(listen, error) from error
+        raise in_the_way(listen, error) from error
     sock.setblocking(False)  # the socket API's own
     return sock
 
 
-def _in_the_way(listen: Listen, error: OSError) -> ConfigError:
+def in_the_way(listen: Listen, error: OSError) -> ConfigError:
+    """Return what is wrong where an address cannot be listened on."""
     reason = f"cannot listen on {listen}: {os.strerror(error.errno) if error.errno else error}"
     return ConfigError([Problem(Place("proxy_listen"), "", reason)])
 

@@ -136,16 +136,20 @@ def make_snapshot(
     )
 
 
-def make_counting(settings: Settings) -> Counting:
-    """Return where this process counts, with or without a file that others share; raises ConfigError."""
+def make_counting(settings: Settings, descriptor: int | None = None) -> Counting:
+    """Return where this process counts, with or without a file that others share; raises ConfigError.
+
+    The file is the one in the settings, or what an open ``descriptor`` is of.
+    """
     redis = Redises(_tell_redis, _authorities(settings))
-    if not settings.shared_memory:
+    place = Path(settings.shared_memory) if settings.shared_memory else descriptor
+    if place is None:
         return Counting(redis=redis)
     try:
-        return Counting(SharedCounters(Path(settings.shared_memory), stuck=_tell_stuck), redis)
+        return Counting(SharedCounters(place, stuck=_tell_stuck), redis)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        problem = Problem(Place("shared_memory"), "", f"{settings.shared_memory}: {reason}")
+        problem = Problem(Place("shared_memory"), "", f"{settings.shared_memory or 'its file'}: {reason}")
         raise ConfigError([problem]) from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proxyd.apps.host import Apps
@@ -39,32 +40,70 @@ from proxyd.telemetry.source import (
 )
 
 if TYPE_CHECKING:
+    import socket
     import ssl
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from proxyd.gateway.snapshot import Snapshot
+    from proxyd.model.listen import Listen
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
+    from proxyd.process.tls import Material
+
+    Given = Mapping[str, Mapping[Listen, Sequence[socket.socket]]]  # by setting and entry
 
 log = get_logger("worker")
 
 
-class Worker:
-    """A running gateway. ``load`` reads the configuration anew for a reload; it may take seconds."""
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A configuration that could take over now. Where it does not, its ``snapshot`` has to be stopped."""
 
-    def __init__(self, loaded: Loaded, load: Callable[[], Loaded], clock: Clock | None = None) -> None:
+    loaded: Loaded
+    material: Material
+    snapshot: Snapshot
+
+
+def why_refused(error: Exception) -> list[Problem]:
+    """Return why a configuration was not taken over; what nobody has foreseen goes to the log."""
+    if isinstance(error, ConfigError):
+        return error.problems
+    log.crit("reload failed", exc_info=error)
+    return [Problem(Place("configuration"), "", f"not loaded: {type(error).__name__}, see the event log")]
+
+
+class Worker:
+    """A running gateway. ``load`` reads the configuration anew for a reload; it may take seconds.
+
+    ``given`` are sockets that are there already, by setting and entry; ``counters`` is the descriptor of the file in
+    which it counts with others, where the settings name none. One of several has a ``name``.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        load: Callable[[], Loaded],
+        clock: Clock | None = None,
+        *,
+        given: Given | None = None,
+        counters: int | None = None,
+        name: str = "",
+    ) -> None:
         self.settings: Settings = loaded.settings
         self.addresses: list[str] = []
         self.status_addresses: list[str] = []
         self._loaded = loaded
         self._load = load
+        self._given = given or {}
+        self._counters = counters
+        self._name = name
         self._clock = clock or Clock()
         self.config = ConfigState(self._clock)
         self._not_ready = "starting"
         self._reloading = asyncio.Lock()
         self._started = contextlib.AsyncExitStack()  # what is to be ended, the last begun first
         self._snapshot: Snapshot | None = None
-        self._listener: Listener | None = None
+        self.listener: Listener | None = None
         self.tls = Tls(self.settings, self._clock)
 
     def __repr__(self) -> str:
@@ -101,7 +140,7 @@ class Worker:
             self._wheel, settings.worker_connections, trusted, from_preface=assemble.reads_preface(settings)
         )
         self._retired = Retired(self.clients, settings.shutdown_timeout)
-        self._counting = assemble.make_counting(settings)
+        self._counting = assemble.make_counting(settings, self._counters)
         begun.callback(self._counting.close)
         self._key_sets = assemble.make_key_sets(settings, clock)
         self._snapshot = await self._compile(self._loaded)
@@ -110,13 +149,15 @@ class Worker:
         self.tls.take(await self.tls.load(self._loaded))
         context = self.tls.front.context if self.tls.front is not None else None
         await self._start_servers(context)
-        self._listener = Listener(self.clients, self._handler, assemble.client_limits(settings))
-        self.addresses = await self._listener.start(settings.proxy_listen, context)
+        self.listener = Listener(self.clients, self._handler, assemble.client_limits(settings))
+        given = self._given.get("proxy_listen")
+        self.addresses = await self.listener.start(settings.proxy_listen, context, given)
         begun.push_async_callback(self.tls.stop)
         self.tls.start(lambda: self._loaded, self._renew)
         self.config.loaded(self._loaded.hash)
         self._not_ready = ""
-        log.notice("started", listen=self.addresses, status=self.status_addresses, routes=self._routes())
+        event = "worker started" if self._name else "started"
+        log.notice(event, listen=self.addresses, status=self.status_addresses, routes=self._routes())
 
     def _make_handler(self, snapshot: Snapshot, trusted: TrustedIPs) -> Handler:
         settings = self.settings
@@ -183,39 +224,45 @@ class Worker:
         """Take the file's present content over, or keep what runs where it is refused; true for the former."""
         async with self._reloading:
             try:
-                loaded = await asyncio.to_thread(self._load)
-                await self._put_in(loaded)
-            except ConfigError as error:
-                self._refuse(error.problems)
-                return False
+                prepared = await self.prepare(await asyncio.to_thread(self._load))
             except Exception as error:  # noqa: BLE001  # whatever it is, what runs goes on
-                log.crit("reload failed", exc_info=error)
-                reason = f"not loaded: {type(error).__name__}, see the event log"
-                self._refuse([Problem(Place("configuration"), "", reason)])
+                self._refuse(why_refused(error))
                 return False
-            for warning in loaded.warnings:
-                log.warning("configuration", problem=str(warning))
-            self.config.loaded(loaded.hash)
-            self._tell_fixed(loaded.settings)
-            log.notice("reloaded", generation=self.config.generation, routes=self._routes())
+            await self._take_over(prepared)
             return True
 
-    async def _put_in(self, loaded: Loaded) -> None:
-        """Compile a configuration and let it take over from the one that runs; raises ConfigError."""
+    async def prepare(self, loaded: Loaded) -> Prepared:
+        """Make all that a configuration needs, beside the one that runs; raises ConfigError."""
         material = await self.tls.load(loaded)
-        snapshot = await self._compile(loaded)
-        before, self._snapshot = self._snapshot, snapshot
-        self._loaded = loaded
-        self._handler.snapshot = snapshot
-        self.tls.take(material)
-        self._forget(snapshot, loaded)
+        return Prepared(loaded, material, await self._compile(loaded))
+
+    async def commit(self, prepared: Prepared) -> None:
+        """Let what was prepared take over; this does not fail."""
+        async with self._reloading:  # not in the middle of a renewal, which would put the old one in again
+            await self._take_over(prepared)
+
+    async def _take_over(self, prepared: Prepared) -> None:
+        await self._put_in(prepared)
+        loaded = prepared.loaded
+        for warning in loaded.warnings:
+            log.warning("configuration", problem=str(warning))
+        self.config.loaded(loaded.hash)
+        self._tell_fixed(loaded.settings)
+        log.notice("reloaded", generation=self.config.generation, routes=self._routes())
+
+    async def _put_in(self, prepared: Prepared) -> None:
+        before, self._snapshot = self._snapshot, prepared.snapshot
+        self._loaded = prepared.loaded
+        self._handler.snapshot = prepared.snapshot
+        self.tls.take(prepared.material)
+        self._forget(prepared.snapshot, prepared.loaded)
         if before is not None:
             await self._retired.add(before)
 
     async def _renew(self) -> None:
         """Compile what runs anew, for the certificates in its files have changed; raises ConfigError."""
         async with self._reloading:
-            await self._put_in(self._loaded)
+            await self._put_in(await self.prepare(self._loaded))
 
     def _forget(self, snapshot: Snapshot, loaded: Loaded) -> None:
         """Let go of what was counted of routes and consumers that are no more."""
@@ -248,8 +295,8 @@ class Worker:
         was_ready = not self._not_ready
         self._not_ready = "draining"
         limit = self.settings.shutdown_timeout if drain is None else drain
-        if self._listener is not None:
-            self._listener.close()
+        if self.listener is not None:
+            self.listener.close()
             if not await self.clients.drain(limit) and len(self.clients):
                 log.warning("requests were cut", connections=len(self.clients), after_seconds=limit)
                 await self.clients.abort()
@@ -265,7 +312,7 @@ class Worker:
 
     def cut(self) -> None:
         """Do not wait for requests any longer."""
-        if self._listener is not None:
+        if self.listener is not None:
             for connection in self.clients:
                 connection.cut()
 

@@ -69,12 +69,13 @@ class Slot(NamedTuple):
 class SharedCounters:
     """Counts in a file; raises OSError where it cannot be used, ValueError where it is something else.
 
+    A descriptor in place of the ``path`` stands for a file that has no name any more, or never had one.
     ``stuck`` is called with true when a lock was waited for in vain, and with false when that is over.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: Path | int,
         blocks: int = BLOCKS,
         *,
         now: Callable[[], float] | None = None,
@@ -85,7 +86,7 @@ class SharedCounters:
         self._tell_stuck = stuck
         self._stuck: set[int] = set()
         self._places: dict[bytes, tuple[bytes, int, bytes, bytes]] = {}
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._file = _open(path)
         try:
             self._blocks = self._open(blocks)
             self._map = mmap.mmap(self._file, _HEADER.size + self._blocks * _BLOCK)
@@ -267,6 +268,13 @@ class SharedCounters:
         """Let go of the file; it stays, with its counts."""
         self._map.close()
         os.close(self._file)
+
+
+def _open(path: Path | int) -> int:
+    if isinstance(path, int):
+        # Not a duplicate: whoever shares an open file with another shares its locks, too.
+        return os.open(f"/proc/self/fd/{path}", os.O_RDWR | os.O_CLOEXEC)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 def _locks(byte: int) -> tuple[bytes, bytes]:
