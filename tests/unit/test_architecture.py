@@ -24,6 +24,7 @@ LAYERS = (
     {"downstream"},
     {"apps", "control"},
     {"process"},
+    {"master"},
     {"cli"},
     {"__main__"},
 )
