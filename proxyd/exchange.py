@@ -121,6 +121,9 @@ class Exchange:
     response_started = 0.0  # its answer's head was complete
     response_ended = 0.0  # its answer's last byte was read
     ended = 0.0  # the client's last byte was written
+    # Where plugins are timed: what began (a plugin and a phase, or None for neither) and when, in their order.
+    stamps: list[tuple[tuple[str, str] | None, float]] | None = None
+    filtering: dict[str, float] | None = None  # seconds in each plugin's body_filter
 
     def __init__(self, request: RequestHead, client: Client, started: float) -> None:
         self.request = request

@@ -17,6 +17,7 @@ from proxyd.issuers.keysets import KeySets
 from proxyd.model.base import Entity
 from proxyd.store.consumers import Consumers
 from proxyd.store.counting import Counting
+from proxyd.telemetry.meter import Meters
 from proxyd.telemetry.outputs import Outputs
 from proxyd.telemetry.redact import Redactor
 from proxyd.telemetry.shipper import Deliveries
@@ -112,6 +113,8 @@ class Kit:
     key_sets: KeySets = field(default_factory=KeySets)
     deliveries: Deliveries = field(default_factory=Deliveries)
     """What delivers the spans of tracing plugins; those of all generations share it."""
+    meters: Meters = field(default_factory=Meters)
+    """What is counted of each route, and where its buckets take exemplars."""
     authorities: Mapping[str, bytes] = field(default_factory=dict)
     """Digests of the CA certificates, by id."""
 

@@ -219,6 +219,8 @@ class Tracing(plugin.Plugin[ConfigT], ABC):
             clock = self.kit.clock
             for span in self.spans(exchange, trace, clock.time() - clock.now()):
                 self._shipper.offer(span)
+            if exchange.route is not None:
+                self.kit.meters.for_route(exchange.route, exchange.service).exemplify(exchange, clock.time())
 
     async def stop(self) -> None:
         """Let go of it; what ends later is delivered all the same, where another instance holds it still."""

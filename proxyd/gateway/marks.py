@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from proxyd.exchange import Exchange
+    from proxyd.gateway.server_timing import ServerTiming
 
 VIA = b"1.1 proxyd/" + __version__.encode()
 SERVER = b"proxyd/" + __version__.encode()
@@ -29,16 +30,25 @@ def _proxy_ms(exchange: Exchange) -> int:
 class Marks:
     """The header lines that the gateway adds to answers; ``names`` are lower-case."""
 
-    def __init__(self, names: Iterable[str], now: Callable[[], float], *, debug: bool = False) -> None:
+    def __init__(
+        self,
+        names: Iterable[str],
+        now: Callable[[], float],
+        *,
+        debug: bool = False,
+        timing: ServerTiming | None = None,
+    ) -> None:
         wanted = frozenset(names)
         self._now = now
         self._debug = debug  # Kong's allow_debug_header
+        self._timing = timing
         self._wanted = wanted
         self._via = b"Via: %b\r\n" % VIA if "via" in wanted else b""
         self._server = b"Server: %b\r\n" % SERVER if "server" in wanted else b""
         self._id = "x-kong-request-id" in wanted
         both = {"x-kong-upstream-latency", "x-kong-proxy-latency", "x-kong-request-id"}
-        self._usual = both <= wanted and "x-kong-upstream-status" not in wanted and not debug
+        others = debug or timing is not None or "x-kong-upstream-status" in wanted
+        self._usual = both <= wanted and not others
         self._format = self._via + (
             b"X-Kong-Upstream-Latency: %d\r\nX-Kong-Proxy-Latency: %d\r\nX-Kong-Request-Id: %b\r\n"
         )
@@ -64,6 +74,8 @@ class Marks:
             lines += b"X-Kong-Upstream-Status: %d\r\n" % exchange.response.status
         if self._debug and exchange.request.headers.get(b"kong-debug") == b"1":
             lines += _debug_lines(exchange)
+        if self._timing is not None:
+            lines += self._timing.line(exchange)
         return lines + self._request_id(exchange)
 
     def own(self, exchange: Exchange) -> bytes:
@@ -71,6 +83,8 @@ class Marks:
         lines = self._server + self._request_id(exchange)
         if "x-kong-response-latency" in self._wanted:
             lines += b"X-Kong-Response-Latency: %d\r\n" % ((self._now() - exchange.started) * 1000)
+        if self._timing is not None:
+            lines += self._timing.line(exchange)
         return lines
 
     def _request_id(self, exchange: Exchange) -> bytes:

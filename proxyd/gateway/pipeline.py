@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from proxyd.gateway.stamps import stamped
 from proxyd.plugin import PHASES, Plugin
 from proxyd.telemetry.events import get_logger
 
@@ -72,6 +73,11 @@ class Chooser:
         """Return the instance that runs for a consumer."""
         return self._by_consumer.get(consumer_id, self._default) if consumer_id else self._default
 
+    @property
+    def name(self) -> str:
+        """The plugin's."""
+        return self.instances()[0].name
+
     def instances(self) -> list[Plugin[Any]]:
         """Return every instance that may run."""
         return [*self._by_consumer.values(), *([self._default] if self._default else [])]
@@ -130,8 +136,16 @@ class Pipeline:
         return tuple(phase for phase, _ in wanting), any(holds for _, holds in wanting)
 
 
-def build(plugins: Iterable[Plugin[Any]], route: str | None, service: str | None) -> Pipeline:
-    """Choose among all instances those that apply to a route of a service, by id, and bind their phases."""
+def build(
+    plugins: Iterable[Plugin[Any]],
+    route: str | None,
+    service: str | None,
+    now: Callable[[], float] | None = None,
+) -> Pipeline:
+    """Choose among all instances those that apply to a route of a service, by id, and bind their phases.
+
+    With ``now``, the time that each of them takes is kept.
+    """
     by_name: dict[str, list[Plugin[Any]]] = {}
     for plugin in plugins:
         scope = plugin.scope
@@ -144,7 +158,13 @@ def build(plugins: Iterable[Plugin[Any]], route: str | None, service: str | None
         by_name.values(), key=lambda instances: (instances[0].priority, instances[0].name), reverse=True
     )
     choosers = tuple(Chooser(instances) for instances in ordered)
-    bound = {phase: tuple(filter(None, (_bind(one, phase) for one in choosers))) for phase in PHASES}
+    named = {
+        phase: [(one.name, method) for one in choosers if (method := _bind(one, phase)) is not None]
+        for phase in PHASES
+    }
+    if now is not None:
+        named = stamped(named, now)
+    bound = {phase: tuple(method for _, method in methods) for phase, methods in named.items()}
     filtering = [one for one in choosers if _bind(one, "body_filter") is not None]
     return Pipeline(
         request=bound["rewrite"] + bound["access"],

@@ -120,8 +120,9 @@ def compile_snapshot(
     *,
     generation: int,
     digest: str,
+    now: Callable[[], float] | None = None,
 ) -> Snapshot:
-    """Compile a configuration that has been checked; nothing runs yet."""
+    """Compile a configuration that has been checked; nothing runs yet. With ``now``, plugins are timed."""
     services = {
         identity: CompiledService(
             service,
@@ -134,7 +135,7 @@ def compile_snapshot(
         for identity, service in configuration.services.items()
         if service.enabled
     }
-    shared = _PluginsByScope(plugins)
+    shared = _PluginsByScope(plugins, now)
     compiled: list[CompiledRoute] = []
     for route in configuration.routes.values():
         entity = configuration.services.get(route.service or "")
@@ -171,7 +172,8 @@ def _no_service(_exchange: Exchange) -> Reply:
 class _PluginsByScope:
     """Builds pipelines; routes without plugins of their own share their service's."""
 
-    def __init__(self, plugins: list[Plugin[Any]]) -> None:
+    def __init__(self, plugins: list[Plugin[Any]], now: Callable[[], float] | None) -> None:
+        self._now = now
         self._global = [one for one in plugins if one.scope.route is None and one.scope.service is None]
         self._by_route: dict[str, list[Plugin[Any]]] = {}
         self._by_service: dict[str, list[Plugin[Any]]] = {}
@@ -187,7 +189,7 @@ class _PluginsByScope:
         if not own and service in self._shared:
             return self._shared[service]
         built = pipeline.build(
-            [*self._global, *self._by_service.get(service or "", []), *own], route, service
+            [*self._global, *self._by_service.get(service or "", []), *own], route, service, self._now
         )
         if service is None:
             built = dataclasses.replace(built, request=(*built.request, _no_service))

@@ -102,6 +102,24 @@ def _file(value: object) -> object:
     return "off" if value is False else value
 
 
+def _word(value: object) -> object:
+    """Read a switch of YAML as the word that it was."""
+    return ("on" if value else "off") if isinstance(value, bool) else value
+
+
+def _slow(value: object) -> str | float:
+    word = _word(value)
+    if word in ("on", "off"):
+        return str(word)
+    try:
+        seconds = units.duration(word)
+    except ValueError:
+        seconds = 0.0
+    if not seconds:
+        raise ValueError("must be on, off, or a duration", "100ms")
+    return seconds
+
+
 Seconds = Annotated[float, BeforeValidator(units.duration)]
 Bytes = Annotated[int, BeforeValidator(units.size)]
 Switch = Annotated[bool, BeforeValidator(units.switch)]
@@ -117,6 +135,8 @@ RecordTypes = Annotated[
 Budget = Annotated[tuple[float, float], BeforeValidator(_budget)]
 CipherSuite = Annotated[Literal["modern", "intermediate", "old", "custom"], BeforeValidator(_cipher_suite)]
 Apps = Annotated[dict[str, str], BeforeValidator(_apps)]
+Told = Annotated[Literal["off", "trusted", "on"], BeforeValidator(_word)]
+SlowRequests = Annotated[Literal["off", "on"] | float, BeforeValidator(_slow)]
 Flavor = Annotated[Literal["traditional_compatible"], BeforeValidator(_flavor)]
 LogLevel = Literal["debug", "info", "notice", "warn", "error", "crit", "alert", "emerg"]
 MediaType = Literal["text/plain", "text/html", "application/json", "application/xml"]
@@ -142,6 +162,9 @@ class Settings(Entity):
     """Where a line per request goes: a path, or off."""
     proxy_error_log: Output = "/dev/stderr"
     """Where events go: a path, or off."""
+
+    slow_request_log: SlowRequests = "off"
+    """Whether an event tells of each request that took the gateway too long: on (beyond the latency_budget), or beyond which time."""
 
     # --- who the client is
     trusted_ips: Networks = ()
@@ -194,6 +217,8 @@ class Settings(Entity):
     """What it adds to requests: X-Kong-Request-Id, or off."""
     allow_debug_header: Switch = False
     """Whether Kong-Debug in a request brings the names of its route and service."""
+    server_timing: Told = "off"
+    """Who is told in Server-Timing where the time went: nobody (off), clients in trusted_ips (trusted), everybody (on)."""
     error_default_type: MediaType = "text/plain"
     """Form of error bodies for clients that ask for none."""
 

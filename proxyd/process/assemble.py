@@ -20,6 +20,7 @@ from proxyd.model.settings import PROXY_PROTOCOL
 from proxyd.plugin import Kit
 from proxyd.plugins import BY_NAME
 from proxyd.process.authorities import authority_digests
+from proxyd.process.timings import times_plugins
 from proxyd.process.tls import load_material
 from proxyd.store.consumers import Consumers
 from proxyd.store.counting import Counting, Redises
@@ -123,6 +124,7 @@ def make_snapshot(
         tallies=telemetry.tallies,
         key_sets=key_sets,
         deliveries=telemetry.deliveries,
+        meters=telemetry.meters,
         authorities=authority_digests(loaded),
     )
     return compile_snapshot(
@@ -133,6 +135,7 @@ def make_snapshot(
         consumers,
         generation=generation,
         digest=loaded.hash,
+        now=clock.now if times_plugins(settings) else None,
     )
 
 

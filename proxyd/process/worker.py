@@ -20,10 +20,10 @@ from proxyd.errors import ConfigError, Place, Problem
 from proxyd.gateway.forward import Forwarder
 from proxyd.gateway.forwarded import RealIP, TrustedIPs
 from proxyd.gateway.handler import Handler
-from proxyd.gateway.marks import Marks
 from proxyd.gateway.tasks import Tasks
 from proxyd.process import assemble
 from proxyd.process.retired import Retired
+from proxyd.process.timings import make_marks, make_slow_log
 from proxyd.process.tls import Tls
 from proxyd.telemetry.access_log import open_access_log
 from proxyd.telemetry.events import get_logger
@@ -119,7 +119,8 @@ class Worker:
         begun = self._started
         redactor = Redactor()
         access_log = open_access_log(settings.proxy_access_log, clock, loop, redactor)
-        self.telemetry = Telemetry(clock, access_log, settings.latency_budget, redactor)
+        slow = make_slow_log(settings, clock, loop, redactor)
+        self.telemetry = Telemetry(clock, access_log, settings.latency_budget, redactor, slow)
         begun.callback(self.telemetry.close)
         self.telemetry.logs.tls = assemble.client_tls(settings)
         begun.push_async_callback(self.telemetry.logs.stop)
@@ -162,7 +163,7 @@ class Worker:
     def _make_handler(self, snapshot: Snapshot, trusted: TrustedIPs) -> Handler:
         settings = self.settings
         clock = self._clock
-        marks = Marks(settings.headers, clock.now, debug=settings.allow_debug_header)
+        marks = make_marks(settings, clock, trusted)
         header = b"" if assemble.reads_preface(settings) else settings.real_ip_header.lower().encode()
         real_ip = RealIP(trusted, header, recursive=settings.real_ip_recursive)
         handler = Handler(

@@ -58,10 +58,12 @@ def _fields(exchange: Exchange, wall: float, redactor: Redactor) -> dict[str, An
         "upstream": exchange.peer or None,
         "upstream_status": response and response.status,
         "tries": exchange.tries,
-        "total_ms": _ms(exchange.ended - exchange.started),
-        "gateway_ms": _ms(own),
-        "upstream_ms": None if upstream == NO_UPSTREAM else _ms(upstream),
-        "connect_ms": _ms(connect_seconds(exchange)) if exchange.dialled and exchange.connected else None,
+        "total_ms": milliseconds(exchange.ended - exchange.started),
+        "gateway_ms": milliseconds(own),
+        "upstream_ms": None if upstream == NO_UPSTREAM else milliseconds(upstream),
+        "connect_ms": milliseconds(connect_seconds(exchange))
+        if exchange.dialled and exchange.connected
+        else None,
         "user_agent": _header(exchange, b"user-agent"),
         "referer": referer and redactor.url(referer),
         "upgraded": exchange.upgraded,
@@ -74,8 +76,8 @@ def _fields(exchange: Exchange, wall: float, redactor: Redactor) -> dict[str, An
 
 def timestamp(seconds: float) -> str:
     """Return seconds since the epoch in RFC 3339's form, UTC, in milliseconds."""
-    milliseconds = int(seconds * 1000)
-    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+    whole = int(seconds * 1000)
+    return f"{_second(whole // 1000)}.{whole % 1000:03d}Z"
 
 
 @lru_cache(maxsize=16)
@@ -83,7 +85,8 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _ms(seconds: float) -> float:
+def milliseconds(seconds: float) -> float:
+    """Return seconds as milliseconds, to the microsecond."""
     return int(seconds * 1_000_000 + 0.5) / 1000
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
+    from proxyd.telemetry.exemplars import Exemplars
     from proxyd.telemetry.histogram import Histogram
     from proxyd.telemetry.meter import RouteMeter
     from proxyd.telemetry.record import Telemetry
@@ -90,14 +91,23 @@ def _add_requests(metric: Metric, meter: RouteMeter) -> None:
             _count(metric, (meter.route, meter.service, method, str(code)), count)
 
 
-def _latency(name: str, text: str, pick: Callable[[RouteMeter], Histogram]) -> _PerRoute:
+def _latency(
+    name: str,
+    text: str,
+    pick: Callable[[RouteMeter], Histogram],
+    exemplars: Callable[[RouteMeter], Exemplars | None] = lambda _: None,
+) -> _PerRoute:
     def make() -> Metric:
         return HistogramMetricFamily(name, text, labels=_ROUTE)
 
     def add(metric: Metric, meter: RouteMeter) -> None:
         histogram = pick(meter)
         assert isinstance(metric, HistogramMetricFamily)  # noqa: S101  # made above
-        metric.add_metric((meter.route, meter.service), histogram.buckets(), histogram.sum)
+        labels, kept = (meter.route, meter.service), exemplars(meter)
+        if kept is None:
+            metric.add_metric(labels, histogram.buckets(), histogram.sum)
+        else:
+            metric.add_metric(labels, kept.beside(histogram.buckets()), histogram.sum)
 
     return make, add
 
@@ -164,6 +174,7 @@ _PER_ROUTE: tuple[_PerRoute, ...] = (
         "proxyd_http_request_duration_seconds",
         "From the complete request head to the last byte of the answer.",
         lambda meter: meter.whole,
+        lambda meter: meter.exemplars,
     ),
     _latency(
         "proxyd_upstream_duration_seconds",
@@ -204,6 +215,18 @@ def _of_requests(telemetry: Telemetry) -> Iterator[Metric]:
         exceeded.add_metric((edge,), count)
     yield budget
     yield exceeded
+    slow = CounterMetricFamily(
+        "proxyd_slow_requests",
+        "Requests that took the gateway longer than the log of slow requests allows.",
+        labels=("route",),
+    )
+    counts: dict[str, int] = {}
+    for meter in telemetry.meters.used():
+        if meter.slow:
+            counts[meter.route] = counts.get(meter.route, 0) + meter.slow
+    for route, count in counts.items():
+        slow.add_metric((route,), count)
+    yield slow
     yield CounterMetricFamily(
         "proxyd_access_log_dropped_lines",
         "Access lines that were never written, because their destination was slow or failed.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
+from proxyd.telemetry.exemplars import Exemplars
 from proxyd.telemetry.histogram import FINE, Histogram
 from proxyd.telemetry.timing import connect_seconds, split
 
@@ -36,6 +37,7 @@ class RouteMeter:
         "bytes_received",
         "bytes_sent",
         "connect",
+        "exemplars",
         "failures",
         "own",
         "requests",
@@ -43,6 +45,7 @@ class RouteMeter:
         "retries_made_good",
         "route",
         "service",
+        "slow",
         "upstream",
         "used",
         "whole",
@@ -64,6 +67,8 @@ class RouteMeter:
         self.aborted = 0
         self.retries_made_good = 0
         self.retries_failed = 0
+        self.slow = 0  # beyond the edge of the log of slow requests
+        self.exemplars: Exemplars | None = None  # of the whole, once a request was traced
 
     def __repr__(self) -> str:
         return f"<RouteMeter route={self.route!r} service={self.service!r} requests={self.total()}>"
@@ -97,6 +102,12 @@ class RouteMeter:
         if exchange.dialled or exchange.error is not None or exchange.aborted:
             self._observe_unusual(exchange)
         return own
+
+    def exemplify(self, exchange: Exchange, time: float) -> None:
+        """Keep a traced exchange that is over, at ``time`` since the epoch, as what its bucket holds."""
+        if self.exemplars is None:
+            self.exemplars = Exemplars()
+        self.exemplars.note(split(exchange)[0], exchange.traceparent, time)
 
     def _begin(self) -> None:
         self.used = True

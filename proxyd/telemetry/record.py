@@ -6,6 +6,7 @@ latency budget, and notes it for the access log. None of that formats, waits or 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from proxyd.telemetry.date import HttpDate
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from proxyd.exchange import Exchange
     from proxyd.model.entities import Route, Service
     from proxyd.telemetry.access_log import AccessLog
+    from proxyd.telemetry.slow_log import SlowLog
 
 __all__ = ["RouteMeter", "Telemetry"]
 
@@ -31,12 +33,14 @@ class Telemetry:
     """What a process knows of the requests that it has served.
 
     ``budget`` is the lower and the upper edge of the latency budget in seconds; ``over_budget`` counts the
-    requests beyond each. ``access_log`` is None where there is none; ``redactor`` is what it shares with plugins, and ``logs`` are these plugins' outputs.
+    requests beyond each. ``access_log`` is None where there is none; ``redactor`` is what it shares with plugins, and ``logs`` are these plugins' outputs. ``slow`` is the log of slow
+    requests, None where there is none.
     """
 
     __slots__ = (
         "_lower",
         "_note",
+        "_slow_above",
         "_unmatched",
         "_upper",
         "access_log",
@@ -49,6 +53,7 @@ class Telemetry:
         "over_budget",
         "redactor",
         "requests",
+        "slow",
         "started_at",
         "tallies",
     )
@@ -59,6 +64,7 @@ class Telemetry:
         access_log: AccessLog | None = None,
         budget: tuple[float, float] = BUDGET,
         redactor: Redactor | None = None,
+        slow: SlowLog | None = None,
     ) -> None:
         self.http_date = HttpDate(clock.time)
         self.meters = Meters()
@@ -74,6 +80,8 @@ class Telemetry:
         self.started_at = clock.time()
         self._unmatched = self.meters.unmatched
         self._note = access_log.note if access_log is not None else None
+        self.slow = slow
+        self._slow_above = slow.above if slow is not None else math.inf
 
     def __repr__(self) -> str:
         return f"<Telemetry requests={self.requests} over_budget={self.over_budget} {self.access_log!r}>"
@@ -90,6 +98,9 @@ class Telemetry:
             self.over_budget[0] += 1
             if own > self._upper:
                 self.over_budget[1] += 1
+        if own > self._slow_above and self.slow is not None:
+            (meter or self._unmatched).slow += 1
+            self.slow.note(exchange)
         if self._note is not None:
             self._note(exchange)
 
@@ -106,4 +117,6 @@ class Telemetry:
 
     def close(self) -> bool:
         """Write what is noted; false when some of it could not be."""
+        if self.slow is not None:
+            self.slow.close()
         return self.access_log is None or self.access_log.close()

@@ -189,3 +189,24 @@ def test_applications_are_named_with_their_place(load_yaml, text, env, place):
     loaded = load_yaml(text, env)
     assert loaded.settings.apps == {"shop": "a.b:make", "pay": "c:app"}
     assert str(loaded.configuration.places["proxyd.apps.shop"]) == place
+
+
+@pytest.mark.parametrize(
+    ("given", "edge"), [("on", "on"), (True, "on"), (False, "off"), ("100ms", 0.1), (2, 2.0)]
+)
+def test_the_log_of_slow_requests_is_a_switch_or_an_edge(given, edge):
+    """A YAML switch, its word, or a duration."""
+    assert Settings(slow_request_log=given).slow_request_log == edge
+
+
+@pytest.mark.parametrize("given", ["soon", "0", 0, None])
+def test_other_edges_are_refused(given):
+    """Zero would be every request."""
+    with pytest.raises(ValueError, match="must be on, off, or a duration"):
+        Settings(slow_request_log=given)
+
+
+@pytest.mark.parametrize(("given", "told"), [(True, "on"), (False, "off"), ("trusted", "trusted")])
+def test_server_timing_is_a_switch_with_a_middle(given, told):
+    """A YAML switch, or its word."""
+    assert Settings(server_timing=given).server_timing == told
