@@ -15,7 +15,7 @@ JOBS ?= 0
 export PATH := $(PATH):/usr/sbin:$(CURDIR)/$(VENV)/debian/usr/sbin:$(CURDIR)/$(VENV)/debian/usr/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test e2e compiled check format docs bench lock clean distclean debian node
+.PHONY: help run monitor test e2e compiled check format docs bench lock clean distclean debian node
 
 help: ## show this
 	@bold= normal=; if [ -t 1 ]; then bold=$$'\e[1m' normal=$$'\e[0m'; fi; \
@@ -23,6 +23,11 @@ help: ## show this
 
 run: $(VENV)/.run ## start the gateway with config/proxyd.yml (CONFIG=FILE for another)
 	@$(call with_env,exec $(BIN)/proxyd run -c $(CONFIG) $(ARGS))
+
+monitor: debian ## watch it: Prometheus with config/prometheus.yml, on http://127.0.0.1:9090
+	@command -v prometheus >/dev/null || { echo "Prometheus is missing: apt-get install prometheus" >&2; exit 1; }
+	@exec prometheus --config.file=config/prometheus.yml --storage.tsdb.path=$(VENV)/prometheus \
+	  --storage.tsdb.retention.time=40d --web.listen-address=127.0.0.1:9090 $(ARGS)
 
 test: $(VENV)/.dev debian node ## run every test (ARGS="-k router" for some, JOBS=2 for two processes)
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
@@ -34,7 +39,7 @@ check: $(VENV)/.dev ## lint, types, and the shipped configurations
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(call with_env,for file in config/*.yml; do $(BIN)/proxyd check -c $$file; done)
+	@$(call with_env,for file in $(filter-out config/prometheus.yml,$(wildcard config/*.yml)); do $(BIN)/proxyd check -c $$file; done)
 
 format: $(VENV)/.dev ## format the code, and fix what can be fixed
 	@$(BIN)/ruff check --fix .
