@@ -6,10 +6,14 @@ They lead from a slow bucket to a trace. Only tracing plugins leave any, and onl
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import TYPE_CHECKING
 
 from prometheus_client.core import Exemplar
 
 from proxyd.telemetry.histogram import EDGES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Exemplars:
@@ -26,6 +30,17 @@ class Exemplars:
     def note(self, seconds: float, traceparent: str, time: float) -> None:
         """Take the place of what was in this bucket; ``time`` is seconds since the epoch."""
         self._kept[bisect_left(EDGES, seconds)] = traceparent, seconds, time
+
+    def rows(self) -> list[tuple[int, str, float, float]]:
+        """Return them as plain rows, each with the number of its bucket."""
+        return [(number, *kept) for number, kept in enumerate(self._kept) if kept is not None]
+
+    def add(self, rows: Iterable[tuple[int, str, float, float]]) -> None:
+        """Take over what is later than what is here."""
+        for number, traceparent, seconds, time in rows:
+            kept = self._kept[number]
+            if kept is None or kept[2] < time:
+                self._kept[number] = traceparent, seconds, time
 
     def beside(
         self, buckets: list[tuple[str, float]]

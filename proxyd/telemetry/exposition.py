@@ -11,24 +11,25 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from proxyd.telemetry import kong
-from proxyd.telemetry.families import pieces
+from proxyd.telemetry.families import Piece, pieces
+from proxyd.telemetry.sums import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
+    from proxyd.telemetry.fleet import Fleet
     from proxyd.telemetry.record import Telemetry
     from proxyd.telemetry.source import StatusSource
 
 _EOF = b"# EOF\n"  # ends an OpenMetrics text
+MASTER = "master"  # in place of the number of a slot
 
 
 class Exposition:
     """Writes every metric. ``registry`` holds those of the process, and what others register there."""
 
     def __init__(self, telemetry: Telemetry, source: StatusSource) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
+        self.registry = process_registry()
         self._telemetry = telemetry
         self._source = source
 
@@ -37,21 +38,64 @@ class Exposition:
 
     async def write(self, accept: str) -> tuple[bytes, str]:
         """Return the text and its Content-Type, in the format that an Accept header prefers."""
-        encode, content_type = choose_encoder(accept)
-        ended = encode(self.registry)
-        text = [ended.removesuffix(_EOF)]
         sources = self._telemetry, self._source
-        for metric, continued in chain(pieces(*sources), kong.pieces(*sources)):
-            part = encode(_Only(metric)).removesuffix(_EOF)
-            if isinstance(metric, kong.BareCounter):
-                part = part.replace(b" untyped\n", b" counter\n", 1)
-            while continued and part.startswith(b"# "):
-                part = part.partition(b"\n")[2]
-            text.append(part)
-            await asyncio.sleep(0)
-        if ended.endswith(_EOF):
-            text.append(_EOF)
-        return b"".join(text), content_type
+        return await _write(chain(_whole(self.registry), pieces(*sources), kong.pieces(*sources)), accept)
+
+
+class FleetExposition:
+    """Writes the metrics of several workers, and of their master.
+
+    ``ask`` returns when every worker that answers has written down its figures; ``own`` are the master's families.
+    """
+
+    def __init__(
+        self, fleet: Fleet, ask: Callable[[], Awaitable[None]], own: Callable[[], Iterable[Metric]]
+    ) -> None:
+        self._fleet = fleet
+        self._ask = ask
+        self._own = own
+        self._registry = process_registry()
+
+    def __repr__(self) -> str:
+        return f"<FleetExposition of {self._fleet!r}>"
+
+    async def write(self, accept: str) -> tuple[bytes, str]:
+        """Return the text and its Content-Type, in the format that an Accept header prefers."""
+        await self._ask()
+        total = await self._fleet.total()
+        total.sums.add((plain(metric) for metric in self._registry.collect()), MASTER)
+        return await _write(chain(total.pieces(), map(Piece, self._own())), accept)
+
+
+def process_registry() -> CollectorRegistry:
+    """Return a registry that tells of this process: its memory, files and time, and its garbage collector."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+def _whole(registry: CollectorRegistry) -> Iterable[Piece]:
+    return (Piece(metric) for metric in registry.collect())
+
+
+async def _write(parts: Iterable[Piece], accept: str) -> tuple[bytes, str]:
+    encode, content_type = choose_encoder(accept)
+    text: list[bytes] = []
+    ended = False
+    for metric, continued in parts:
+        part = encode(_Only(metric))
+        ended = part.endswith(_EOF)
+        part = part.removesuffix(_EOF)
+        if isinstance(metric, kong.BareCounter):
+            part = part.replace(b" untyped\n", b" counter\n", 1)
+        while continued and part.startswith(b"# "):
+            part = part.partition(b"\n")[2]
+        text.append(part)
+        await asyncio.sleep(0)
+    if ended:
+        text.append(_EOF)
+    return b"".join(text), content_type
 
 
 class _Only(Collector):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from proxyd.telemetry.exemplars import Exemplars
     from proxyd.telemetry.histogram import Histogram
-    from proxyd.telemetry.meter import RouteMeter
+    from proxyd.telemetry.meter import Meters, RouteMeter
     from proxyd.telemetry.record import Telemetry
     from proxyd.telemetry.source import StatusSource
 
@@ -47,17 +47,25 @@ class Piece(NamedTuple):
 
 def pieces(telemetry: Telemetry, source: StatusSource) -> Iterator[Piece]:
     """Yield every family, those per route in parts that stand behind one another."""
-    meters = list(telemetry.meters.used())
-    for make, add in _PER_ROUTE:
-        yield from sliced(make, add, meters)
-    for metric in (
-        *_of_requests(telemetry),
-        *of_source(source),
-        *_of_process(telemetry),
-        *_of_logs(telemetry),
-        _of_spans(telemetry),
-    ):
+    yield from per_route(telemetry.meters)
+    for metric in others(telemetry, source):
         yield Piece(metric)
+
+
+def per_route(meters: Meters) -> Iterator[Piece]:
+    """Yield the families per route."""
+    used = list(meters.used())
+    for make, add in _PER_ROUTE:
+        yield from sliced(make, add, used)
+
+
+def others(telemetry: Telemetry, source: StatusSource) -> Iterator[Metric]:
+    """Yield all other families, one after the other."""
+    yield from _of_requests(telemetry)
+    yield from of_source(source)
+    yield from _of_process(telemetry)
+    yield from _of_logs(telemetry)
+    yield _of_spans(telemetry)
 
 
 def sliced(

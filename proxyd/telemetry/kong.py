@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from proxyd.telemetry.meter import RouteMeter
     from proxyd.telemetry.record import Telemetry
     from proxyd.telemetry.source import ConnectionCounts, StatusSource
-    from proxyd.telemetry.tally import Tally
+    from proxyd.telemetry.tally import Tallies, Tally
 
 WORKSPACE = "default"  # the one that there is
 SUBSYSTEM = "http"
@@ -54,25 +54,35 @@ def node_id() -> str:
 
 def pieces(telemetry: Telemetry, source: StatusSource) -> Iterator[Piece]:
     """Yield every family of Kong's that is asked for."""
-    tallies = telemetry.tallies
-    if not tallies.running:
-        return
+    if telemetry.tallies.running:
+        yield from per_route(telemetry.tallies)
+        for metric in others(telemetry, source):
+            yield Piece(metric)
+
+
+def per_route(tallies: Tallies) -> Iterator[Piece]:
+    """Yield the families per route and consumer."""
     counted = tallies.all()
     yield from sliced(_requests, _add_requests, [tally for tally in counted if tally.measures.status])
     yield from sliced(_bandwidth, _add_bandwidth, [tally for tally in counted if tally.measures.bandwidth])
     measured = {tally.meter: tally for tally in counted if tally.measures.latency and tally.meter.used}
     for make, add in _LATENCIES:
         yield from sliced(make, add, measured.values())
-    for metric in (*_of_node(source.connections(), telemetry.requests), *_of_memory()):
-        yield Piece(metric)
+
+
+def others(telemetry: Telemetry, source: StatusSource) -> Iterator[Metric]:
+    """Yield the families of the node, where any are asked for."""
+    tallies = telemetry.tallies
+    if not tallies.running:
+        return
+    yield from _of_node(source.connections(), telemetry.requests)
+    yield from _of_memory()
     if any(measures.health for measures in tallies.running):
-        yield Piece(_health(source))
-    yield Piece(
-        CounterMetricFamily(
-            "kong_nginx_metric_errors",
-            "Requests of consumers beyond the limit of series, counted as those of _OTHER.",
-            value=tallies.lost,
-        )
+        yield _health(source)
+    yield CounterMetricFamily(
+        "kong_nginx_metric_errors",
+        "Requests of consumers beyond the limit of series, counted as those of _OTHER.",
+        value=tallies.lost,
     )
 
 

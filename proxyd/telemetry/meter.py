@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from proxyd.telemetry.exemplars import Exemplars
 from proxyd.telemetry.histogram import FINE, Histogram
+from proxyd.telemetry.journal import ABORTED, MADE_GOOD, OF_METER_NAME
 from proxyd.telemetry.timing import connect_seconds, split
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from proxyd.exchange import Exchange
     from proxyd.model.entities import Route, Service
+    from proxyd.telemetry.journal import Journal
 
 # RFC 9110 section 9.3 and RFC 5789. Any other token is counted as OTHER: a client must not be able to make
 # new time series.
@@ -29,7 +31,8 @@ class RouteMeter:
     """The counters of one route and service; both names are empty where nothing matched.
 
     ``requests`` is method -> status -> count. The histograms are made with the first request, so that ten
-    thousand quiet routes cost little. Bytes are of bodies.
+    thousand quiet routes cost little. Bytes are of bodies. Where there is a ``journal``, what is counted is written down
+    there under the ``mark``.
     """
 
     __slots__ = (
@@ -39,6 +42,8 @@ class RouteMeter:
         "connect",
         "exemplars",
         "failures",
+        "journal",
+        "mark",
         "own",
         "requests",
         "retries_failed",
@@ -56,9 +61,11 @@ class RouteMeter:
     own: Histogram
     connect: Histogram
 
-    def __init__(self, route: str = "", service: str = "") -> None:
+    def __init__(self, route: str = "", service: str = "", journal: Journal | None = None) -> None:
         self.route = route
         self.service = service
+        self.journal = journal
+        self.mark = 0
         self.used = False
         self.requests: dict[str, dict[int, int]] = {}
         self.failures: dict[tuple[str, str], int] = {}  # (kind, source) -> count
@@ -80,7 +87,7 @@ class RouteMeter:
     def observe(self, exchange: Exchange) -> float:
         """Count a finished exchange; returns the gateway's own part of it in seconds."""
         if not self.used:
-            self._begin()
+            self.begin()
         whole, upstream, own = split(exchange)
         histogram = self.whole
         histogram.counts[bisect_left(FINE, whole)] += 1
@@ -99,6 +106,18 @@ class RouteMeter:
         codes[status] = codes.get(status, 0) + 1
         self.bytes_received += exchange.bytes_received
         self.bytes_sent += exchange.bytes_sent
+        journal = self.journal
+        if journal is not None:
+            journal.request(
+                self.mark,
+                exchange.request.method,
+                status,
+                whole,
+                upstream,
+                own,
+                exchange.bytes_received,
+                exchange.bytes_sent,
+            )
         if exchange.dialled or exchange.error is not None or exchange.aborted:
             self._observe_unusual(exchange)
         return own
@@ -109,39 +128,51 @@ class RouteMeter:
             self.exemplars = Exemplars()
         self.exemplars.note(split(exchange)[0], exchange.traceparent, time)
 
-    def _begin(self) -> None:
-        self.used = True
+    def begin(self) -> None:
+        """Make what the first request needs; nothing where that has been."""
+        if self.used:
+            return
         self.whole = Histogram()
         self.upstream = Histogram()
         self.own = Histogram()
         self.connect = Histogram()
+        self.used = True
+        if self.journal is not None:
+            self.mark = self.journal.name(OF_METER_NAME, self.route, self.service)
 
     def _codes(self, method: str) -> dict[int, int]:
         return self.requests.setdefault(method if method in METHODS else OTHER, {})
 
     def _observe_unusual(self, exchange: Exchange) -> None:
         error = exchange.error
+        connect: float | None = None
         if exchange.dialled and exchange.connected:
-            self.connect.observe(connect_seconds(exchange))
+            connect = connect_seconds(exchange)
+            self.connect.observe(connect)
         if exchange.tries > 1:
             if error is None:
                 self.retries_made_good += exchange.tries - 1
             else:
                 self.retries_failed += exchange.tries - 1
+        key: tuple[str, str] | None = None
         if error is not None:
             key = (error.kind.value, error.source.value)
             self.failures[key] = self.failures.get(key, 0) + 1
         if exchange.aborted:
             self.aborted += 1
+        if self.journal is not None:
+            flags = (ABORTED if exchange.aborted else 0) | (MADE_GOOD if error is None else 0)
+            self.journal.unusual(self.mark, flags, max(exchange.tries - 1, 0), connect, key)
 
 
 class Meters:
     """Every meter, by the names of its route and service: counters go on where a reload finds them."""
 
-    __slots__ = ("_meters", "unmatched")
+    __slots__ = ("_journal", "_meters", "unmatched")
 
-    def __init__(self) -> None:
-        self.unmatched = RouteMeter()
+    def __init__(self, journal: Journal | None = None) -> None:
+        self._journal = journal
+        self.unmatched = RouteMeter("", "", journal)
         self._meters: dict[tuple[str, str], RouteMeter] = {}
 
     def __repr__(self) -> str:
@@ -152,7 +183,7 @@ class Meters:
         key = (route, service)
         meter = self._meters.get(key)
         if meter is None:
-            meter = self._meters[key] = RouteMeter(route, service)
+            meter = self._meters[key] = RouteMeter(route, service, self._journal)
         return meter
 
     def for_route(self, route: Route, service: Service | None) -> RouteMeter:
@@ -162,6 +193,10 @@ class Meters:
     def retain(self, live: Iterable[RouteMeter]) -> None:
         """Forget the meters of routes that are gone, so that reloads do not pile them up."""
         self._meters = {(meter.route, meter.service): meter for meter in live}
+
+    def names(self) -> list[tuple[str, str]]:
+        """List the routes and services that there is a meter for."""
+        return list(self._meters)
 
     def used(self) -> Iterator[RouteMeter]:
         """Iterate over the meters that have counted anything."""

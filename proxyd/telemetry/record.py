@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from proxyd.exchange import Exchange
     from proxyd.model.entities import Route, Service
     from proxyd.telemetry.access_log import AccessLog
+    from proxyd.telemetry.journal import Journal
     from proxyd.telemetry.slow_log import SlowLog
 
 __all__ = ["RouteMeter", "Telemetry"]
@@ -34,7 +35,8 @@ class Telemetry:
 
     ``budget`` is the lower and the upper edge of the latency budget in seconds; ``over_budget`` counts the
     requests beyond each. ``access_log`` is None where there is none; ``redactor`` is what it shares with plugins, and ``logs`` are these plugins' outputs. ``slow`` is the log of slow
-    requests, None where there is none.
+    requests, None where there is none. ``journal`` is where requests are written down that a killed process must not
+    forget; None for nowhere.
     """
 
     __slots__ = (
@@ -65,9 +67,10 @@ class Telemetry:
         budget: tuple[float, float] = BUDGET,
         redactor: Redactor | None = None,
         slow: SlowLog | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.http_date = HttpDate(clock.time)
-        self.meters = Meters()
+        self.meters = Meters(journal)
         self.tallies = Tallies(self.meters)  # for the prometheus plugin
         self.deliveries = Deliveries()  # of tracing plugins
         self.access_log = access_log

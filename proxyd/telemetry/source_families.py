@@ -11,13 +11,14 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from proxyd.telemetry.source import StatusSource
+    from proxyd.telemetry.source import ConfigState, StatusSource
 
 
 def of_source(source: StatusSource) -> Iterator[Metric]:
     """Yield them, one after the other."""
-    for make in (_of_traffic, _of_targets, _of_tls, _of_key_sets, _of_limits, _of_config):
+    for make in (_of_traffic, _of_targets, _of_tls, _of_key_sets, _of_limits):
         yield from make(source)
+    yield from of_config(source.config)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
@@ -148,8 +149,8 @@ def _of_limits(source: StatusSource) -> Iterator[Metric]:
     yield redis
 
 
-def _of_config(source: StatusSource) -> Iterator[Metric]:
-    config = source.config
+def of_config(config: ConfigState) -> Iterator[Metric]:
+    """Yield what became of configurations."""
     yield _gauge(
         "proxyd_config_generation", "How many configurations have been taken over.", config.generation
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from proxyd.telemetry.journal import OF_TALLY_NAME
 from proxyd.telemetry.meter import OTHER, Meters, RouteMeter
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from proxyd.exchange import Exchange
     from proxyd.model.entities import Route, Service
+    from proxyd.telemetry.journal import Journal
 
 LIMIT = 10_000  # tallies of consumers, of all routes together
 
@@ -32,7 +34,8 @@ class Tally:
     """The counters of one route and, where ``consumer`` is not empty, of one of its consumers.
 
     ``codes`` counts by status, negative for an answer that was the gateway's own. Bytes are of heads and bodies.
-    ``measures`` is what the instance that counts here asks for, the last one after a reload.
+    ``measures`` is what the instance that counts here asks for, the last one after a reload. Where there is a
+    ``journal``, what is counted is written down there under the ``mark``.
     """
 
     __slots__ = (
@@ -40,6 +43,8 @@ class Tally:
         "bytes_sent",
         "codes",
         "consumer",
+        "journal",
+        "mark",
         "measures",
         "meter",
         "route",
@@ -51,6 +56,8 @@ class Tally:
         self.service = service
         self.consumer = consumer
         self.meter = meter
+        self.journal: Journal | None = meter.journal
+        self.mark = 0
         self.measures = Measures()
         self.codes: dict[int, int] = {}
         self.bytes_received = 0
@@ -67,8 +74,20 @@ class Tally:
             status = -status
         codes = self.codes
         codes[status] = codes.get(status, 0) + 1
-        self.bytes_received += exchange.head_received + exchange.bytes_received
-        self.bytes_sent += exchange.head_sent + exchange.bytes_sent
+        received = exchange.head_received + exchange.bytes_received
+        sent = exchange.head_sent + exchange.bytes_sent
+        self.bytes_received += received
+        self.bytes_sent += sent
+        journal = self.journal
+        if journal is not None:
+            if not self.mark:
+                self.mark = journal.name(OF_TALLY_NAME, *self.names())
+            journal.tally(self.mark, status, received, sent)
+
+    def names(self) -> tuple[str, str, str, str, str]:
+        """Return what it is known by, what its meter's service is called, and what is asked for, as digits."""
+        asked = "".join("01"[one] for one in self.measures)
+        return self.route, self.service, self.consumer, self.meter.service, asked
 
 
 class Tallies:
@@ -103,6 +122,17 @@ class Tallies:
                     return self.of(route, service, OTHER)
                 self._consumers += 1
             tally = self._tallies[key] = Tally(route.name or route.id, name, consumer, key[0])
+        return tally
+
+    def named(self, route: str, service: str, consumer: str, meter: RouteMeter) -> Tally:
+        """Return the tally of these names, beyond the limit the one of all others; for sums over processes."""
+        tally = self._tallies.get((meter, consumer))
+        if tally is None:
+            if consumer not in {"", OTHER}:
+                if self._consumers >= self._limit:
+                    return self.named(route, service, OTHER, meter)
+                self._consumers += 1
+            tally = self._tallies[meter, consumer] = Tally(route, service, consumer, meter)
         return tally
 
     def retain(self, live: Iterable[RouteMeter], consumers: Collection[str]) -> None:

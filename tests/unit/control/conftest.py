@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from proxyd.clock import Clock
@@ -10,7 +12,10 @@ from proxyd.exchange import Client, Exchange
 from proxyd.http1.headers import Headers
 from proxyd.http1.message import RequestHead
 from proxyd.model.entities import Route, Service
+from proxyd.telemetry.fleet import Fleet
+from proxyd.telemetry.journal import Journal
 from proxyd.telemetry.record import Telemetry
+from proxyd.telemetry.report import Reporter
 from proxyd.telemetry.source import (
     CertificateState,
     ConfigState,
@@ -108,3 +113,44 @@ def busy(telemetry, source):
     tally.bytes_received, tally.bytes_sent = 700, 1100
     telemetry.deliveries.of("opentelemetry").sent = 2
     return telemetry
+
+
+class FakeWorker:
+    """What counts in a worker, and the file that it has inherited."""
+
+    def __init__(self, fleet, slot, pid):
+        fd = fleet.open()
+        self.pid = pid
+        self.source = FakeSource()
+        self.source.config.loaded("ab" * 32)
+        self.journal = Journal(os.dup(fd))
+        self.telemetry = Telemetry(FixedClock(), journal=self.journal)
+        self.reporter = Reporter(self.journal, self.telemetry, self.source)
+        fleet.begun(slot, pid, fd)
+        self.reporter.write_now()
+
+    def serve(self, count=1, route="orders", **values):
+        """Finish some requests of a route."""
+        for _ in range(count):
+            finish(self.telemetry, self.telemetry.meters.of(route, "shop"), **values)
+
+
+@pytest.fixture
+def fleet():
+    one = Fleet()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def worker(fleet):
+    """Start a worker in a slot. It ends as one does that is killed: without a word."""
+    made = []
+
+    def make(slot, pid):
+        made.append(FakeWorker(fleet, slot, pid))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.journal.close()
