@@ -115,6 +115,7 @@ def _upstreams(source: StatusSource) -> list[dict[str, Any]]:
             "target": target.target,
             "address": target.address,
             "health": target.health,
+            "ejected": target.ejected,
             "requests_in_flight": target.in_flight,
             "connections": target.connections,
         }

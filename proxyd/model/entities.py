@@ -37,6 +37,7 @@ from proxyd.model.grammar import (
     Text,
 )
 from proxyd.model.healthchecks import Healthchecks
+from proxyd.model.resilience import Resilience
 
 if TYPE_CHECKING:
     from proxyd.errors import Place
@@ -57,6 +58,7 @@ __all__ = [
     "MTLSAuthCredential",
     "Plugin",
     "Protocol",
+    "Resilience",
     "Route",
     "Service",
     "Stored",
@@ -220,6 +222,8 @@ class Upstream(Stored):
     """Whether the Host is the name from the SRV record."""
     healthchecks: Healthchecks = Healthchecks()
     """How failing targets are found."""
+    resilience: Resilience | None = None
+    """How it is kept from failing whole; not Kong's."""
 
 
 class Target(Stored):

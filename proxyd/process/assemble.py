@@ -85,7 +85,7 @@ def make_registry(settings: Settings, wheel: DeadlineWheel, apps: Apps) -> Regis
         way = apps.dial if endpoint.memory else dial
         return Pool(endpoint, way, limits, heads, wheel)  # type: ignore[arg-type]  # as in the listener
 
-    return Registry(make_pool)
+    return Registry(make_pool, get_logger("upstream").warning)
 
 
 def make_resolver(settings: Settings, clock: Clock) -> Resolver:

@@ -35,6 +35,7 @@ from proxyd.telemetry.source import (
     ConnectionCounts,
     KeySetState,
     LimitCounts,
+    ProtectionState,
     TargetState,
     TlsState,
 )
@@ -347,10 +348,16 @@ class Worker:
         if self._snapshot is not None:
             for row in self._snapshot.balancers.states():
                 figures = load.pop((row.upstream, row.target, row.address), (0, 0))
-                yield TargetState(row.upstream, row.target, row.address, row.state.value, *figures)
+                yield TargetState(
+                    row.upstream, row.target, row.address, row.state.value, *figures, row.ejected
+                )
         for (group, target, address), figures in load.items():
             if not group:
                 yield TargetState(group, target, address, "HEALTHCHECKS_OFF", *figures)
+
+    def protections(self) -> Iterable[ProtectionState]:
+        """List the upstreams that are protected, and what came of it."""
+        return [ProtectionState(one.name, one.ejections) for one in self._registry.protections]
 
     def key_sets(self) -> Iterable[KeySetState]:
         """List the addresses that token issuers' keys are fetched from."""

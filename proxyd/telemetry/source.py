@@ -44,7 +44,8 @@ class TargetState:
     """One address behind an upstream.
 
     ``upstream`` is its name, empty for a service that names a host; ``target`` is ``host:port`` as configured,
-    ``address`` what it resolved to; ``health`` is HEALTHY, UNHEALTHY, HEALTHCHECKS_OFF or DNS_ERROR.
+    ``address`` what it resolved to; ``health`` is HEALTHY, UNHEALTHY, HEALTHCHECKS_OFF or DNS_ERROR. One that is
+    ``ejected`` gets no requests for a while.
     """
 
     upstream: str
@@ -53,11 +54,20 @@ class TargetState:
     health: str
     in_flight: int = 0
     connections: int = 0
+    ejected: bool = False
 
     @property
     def available(self) -> bool:
         """Whether requests are sent there."""
-        return self.health in {"HEALTHY", "HEALTHCHECKS_OFF"}
+        return not self.ejected and self.health in {"HEALTHY", "HEALTHCHECKS_OFF"}
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectionState:
+    """How one upstream is kept from failing whole. ``ejections`` counts by target and reason, since the start."""
+
+    upstream: str
+    ejections: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +187,9 @@ class StatusSource(Protocol):
 
     def targets(self) -> Iterable[TargetState]:
         """List every address that requests can be sent to."""
+
+    def protections(self) -> Iterable[ProtectionState]:
+        """List the upstreams that are protected."""
 
     def key_sets(self) -> Iterable[KeySetState]:
         """List the addresses that keys are fetched from."""

@@ -47,6 +47,7 @@ class Balancer:
     __slots__ = (
         "_clock",
         "_measures",
+        "_outliers",
         "_passive",
         "_peers",
         "_random",
@@ -74,6 +75,7 @@ class Balancer:
         self._random = rng or random.Random()  # noqa: S311
         checks = cluster.checks
         self._passive = Passive(checks) if checks is not None and checks_on(checks) else None
+        self._outliers = cluster.outliers
         self._measures = cluster.upstream is not None and cluster.upstream.algorithm == "latency"
         self._peers: dict[PeerKey, Peer] = {}
         self.resolved = False  # whether pick has something to say: an address, or why there is none
@@ -115,6 +117,8 @@ class Balancer:
         """Learn from an answer; ``latency`` is the seconds from the request to the head of the answer."""
         if self._passive is not None:
             self._passive.answered(peer.health, status)
+        if self._outliers is not None:
+            self._outliers.answered(peer.health, status)
         if self._measures:
             # An error must not make a target look fast.
             measure(peer, latency if status < 500 else max(latency, peer.ewma), self._clock.now())  # noqa: PLR2004
@@ -123,6 +127,8 @@ class Balancer:
         """Learn from a failure. One on a reused connection that went stale says nothing: leave it out."""
         if self._passive is not None:
             self._passive.failed(peer.health, kind)
+        if self._outliers is not None:
+            self._outliers.failed(peer.health, kind)
         if self._measures:
             measure(peer, max(FAILURE_LATENCY, peer.ewma), self._clock.now())
 
@@ -131,11 +137,12 @@ class Balancer:
     def _rebuild(self) -> None:
         held: dict[PeerKey, Peer] = {}
         eligible: list[tuple[Peer, int]] = []
+        takes = self.cluster.takes()
         for member in self.cluster.members:
             key = self._key(member)
             peer = self._peers.pop(key, None) or self._registry.hold_peer(key, member.health)
             held[key] = peer
-            if member.weight and member.health.healthy:
+            if member.health in takes:
                 eligible.append((peer, member.weight))
         for peer in self._peers.values():
             self._registry.release_peer(peer)

@@ -10,8 +10,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from proxyd.clock import Clock
 from proxyd.upstream.addresses import join_port, split_port
 from proxyd.upstream.health import HealthKey, State
+from proxyd.upstream.outliers import Outliers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from proxyd.upstream.dnsclient import Record
     from proxyd.upstream.health import Health
     from proxyd.upstream.names import Name, Resolver
+    from proxyd.upstream.protection import Protection
     from proxyd.upstream.registry import Registry
 
 DEFAULT_TARGET_PORT = 8000  # Kong's, for a target without one
@@ -54,13 +57,17 @@ class Member:
 
 
 class TargetState(NamedTuple):
-    """One line of an upstream's health; ``address`` is empty where the name has none."""
+    """One line of an upstream's health; ``address`` is empty where the name has none.
+
+    ``ejected`` says that it gets no requests for a while, whatever its health.
+    """
 
     upstream: str
     target: str
     address: str
     weight: int
     state: State
+    ejected: bool = False
 
 
 class Cluster:
@@ -77,6 +84,7 @@ class Cluster:
         upstream: Upstream | None,
         resolver: Resolver,
         registry: Registry,
+        clock: Clock | None = None,
     ) -> None:
         self.name = name
         self.targets = list(dict.fromkeys(targets))
@@ -91,6 +99,14 @@ class Cluster:
         self._healths: dict[HealthKey, Health] = {}
         self._settled = asyncio.Event()
         self._started = False
+        self.protection: Protection | None = None
+        self.outliers: Outliers | None = None
+        resilience = upstream.resilience if upstream else None
+        if resilience is not None:
+            self.protection = registry.protection(name)
+            if resilience.outlier_detection is not None:
+                now = (clock or Clock()).now
+                self.outliers = Outliers(resilience.outlier_detection, self, self.protection, now)
 
     def __repr__(self) -> str:
         working = sum(member.health.healthy for member in self.members)
@@ -105,6 +121,8 @@ class Cluster:
 
     def start(self) -> None:
         """Begin to follow DNS; needs a running loop. What is known already counts at once."""
+        if self.protection is not None:
+            self._registry.hold_protection(self.protection)
         for target in self.targets:
             self._names[target] = self._resolver.watch(target.host, self._update)
         self._started = True
@@ -112,6 +130,8 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop following, and let the healths go. Harmless if not started."""
+        if self.protection is not None and self._started:
+            self._registry.release_protection(self.protection)
         self._started = False
         for name in self._names.values():
             self._resolver.unwatch(name, self._update)
@@ -138,11 +158,21 @@ class Cluster:
         """Why targets have no address."""
         return [name.error for name in self._names.values() if name.error]
 
+    def takes(self) -> set[Health]:
+        """Return the healths of the addresses that requests may go to now."""
+        healthy = [member.health for member in self.members if member.weight and member.health.healthy]
+        return set(healthy) if self.outliers is None else self.outliers.kept(healthy)
+
     def states(self) -> list[TargetState]:
         """List every address and every target without one."""
         rows = [
             TargetState(
-                self.name, member.target.label, member.health.key.address, member.weight, member.health.state
+                self.name,
+                member.target.label,
+                member.health.key.address,
+                member.weight,
+                member.health.state,
+                self.outliers is not None and member.health.outlier.ejected,
             )
             for member in self.members
         ]

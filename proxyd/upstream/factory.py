@@ -11,6 +11,7 @@ from proxyd.upstream.balancer import Balancer
 from proxyd.upstream.cluster import Cluster, TargetSpec, TargetState
 from proxyd.upstream.memory import SCHEME, make_names
 from proxyd.upstream.monitor import Monitor
+from proxyd.upstream.outliers import Sweeper
 from proxyd.upstream.probe import make_probe
 from proxyd.upstream.tls import SYSTEM, TlsInputs, UpstreamContext
 
@@ -59,7 +60,7 @@ class Balancers:
         self._balancers: dict[tuple[Cluster, UpstreamContext | None], Balancer] = {}
         self._services: dict[str, Balancer] = {}
         self._names = make_names()
-        self._monitors: list[Monitor] = []
+        self._monitors: list[Monitor | Sweeper] = []
         self._contexts: set[UpstreamContext] = set()
 
     def __repr__(self) -> str:
@@ -113,7 +114,7 @@ class Balancers:
         places = self._configuration.places
         for upstream in self._configuration.upstreams.values():
             try:
-                self._add_upstream(upstream, resolver)
+                self._add_upstream(upstream, resolver, clock)
             except (TlsError, ValueError) as error:
                 place = places.get(upstream.id, Place("upstreams"))
                 problems.append(Problem(place, f"upstreams[{upstream.name}]", str(error)))
@@ -127,11 +128,13 @@ class Balancers:
         if problems:
             raise ConfigError(problems)
 
-    def _add_upstream(self, upstream: Upstream, resolver: Resolver) -> None:
+    def _add_upstream(self, upstream: Upstream, resolver: Resolver, clock: Clock) -> None:
         targets = [
             TargetSpec.parse(target.target, target.weight) for target in self._targets.get(upstream.id, ())
         ]
-        cluster = Cluster(upstream.name, targets, upstream, resolver, self._registry)
+        cluster = Cluster(upstream.name, targets, upstream, resolver, self._registry, clock)
+        if cluster.outliers is not None:
+            self._monitors.append(Sweeper(cluster.outliers))
         self._clusters[upstream.name] = cluster
         checks = upstream.healthchecks.active
         if not (checks.healthy.interval or checks.unhealthy.interval):

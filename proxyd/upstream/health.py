@@ -11,6 +11,7 @@ import enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from proxyd.errors import Kind
+from proxyd.upstream.outliers import Outlier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ class Health:
     that it argues with. Active and passive observations share the counts, as in Kong.
     """
 
-    __slots__ = ("_listeners", "checks", "clean", "failures", "healthy", "key", "on", "successes")
+    __slots__ = ("_listeners", "checks", "clean", "failures", "healthy", "key", "on", "outlier", "successes")
 
     def __init__(self, key: HealthKey, checks: Healthchecks | None) -> None:
         self.key = key
@@ -79,6 +80,7 @@ class Health:
         self.clean = True  # healthy with no failure counted: a success changes nothing
         self.successes = 0
         self.failures: dict[str, int] = {}
+        self.outlier = Outlier()
         self._listeners: list[Callable[[], None]] = []
 
     def __repr__(self) -> str:
@@ -126,6 +128,10 @@ class Health:
         self.healthy = self.clean = healthy
         self.successes = 0
         self.failures.clear()
+        self.changed()
+
+    def changed(self) -> None:
+        """Have listeners look again."""
         for listener in tuple(self._listeners):
             listener()
 

@@ -86,5 +86,7 @@ class Monitor:
             return
         if not status or status in self._good:
             health.success(self._checks.healthy.successes)
+            if self._cluster.outliers is not None:
+                self._cluster.outliers.probed(health)
         elif status in self._bad:
             health.failure("http", unhealthy.http_failures)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from proxyd.upstream.health import Health, HealthKey
 from proxyd.upstream.peer import Peer, PeerKey
+from proxyd.upstream.protection import Protection, Tell, unheard
 from proxyd.upstream.tls import Contexts
 
 if TYPE_CHECKING:
@@ -41,11 +42,13 @@ class MakePool(Protocol):
 class Registry:
     """Peers and healths by identity, counted by who holds them."""
 
-    def __init__(self, make_pool: MakePool) -> None:
+    def __init__(self, make_pool: MakePool, tell: Tell = unheard) -> None:
         self.contexts = Contexts()
         self._make_pool = make_pool
         self._peers: dict[PeerKey, _Held[Peer]] = {}
         self._healths: dict[tuple[HealthKey, str], _Held[Health]] = {}
+        self._protections: dict[str, _Held[Protection]] = {}
+        self._tell = tell
 
     def __repr__(self) -> str:
         return f"<Registry peers={len(self._peers)} healths={len(self._healths)}>"
@@ -73,6 +76,24 @@ class Registry:
         """Let go of a peer; the last one closes its idle connections."""
         if _release(self._peers, peer.key):
             peer.pool.close()
+
+    @property
+    def protections(self) -> list[Protection]:
+        """What protects upstreams now, for status and metrics."""
+        return [held.item for held in self._protections.values()]
+
+    def protection(self, name: str) -> Protection:
+        """Return what protects this upstream: what it has already, or a new one. Hold it once it serves."""
+        held = self._protections.get(name)
+        return held.item if held is not None else Protection(name, self._tell)
+
+    def hold_protection(self, protection: Protection) -> None:
+        """Keep it; to be released as often as held."""
+        _hold(self._protections, protection.name, lambda: protection)
+
+    def release_protection(self, protection: Protection) -> None:
+        """Let go of it; the last one forgets it."""
+        _release(self._protections, protection.name)
 
 
 def _identity(checks: Healthchecks | None) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e_events import Events
 from e2e_gateway import Gateway, config_for
 from e2e_wire import Origin, Wire, connect
 
 from proxyd.apps.demo.app import start_demo
+from proxyd.telemetry.events import _output
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -65,6 +67,14 @@ async def raw() -> AsyncIterator[Callable[..., Awaitable[Wire]]]:
     yield open_one
     for wire in wires:
         wire.close()
+
+
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> Events:
+    """Give what gateways log."""
+    written = Events()
+    monkeypatch.setattr(_output, "write", written.take)
+    return written
 
 
 class Backend:

@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 import aiohttp
-import orjson
 import pytest
 from e2e_gateway import config_for
-from e2e_wire import OK, PATIENCE
+from e2e_wire import OK
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
-
-from proxyd.telemetry.events import _output
 
 GET = b"GET /a?token=hush HTTP/1.1\r\nHost: api.test\r\n%b\r\n"
 POLICIES = [{"name": "cors"}, {"name": "correlation-id", "config": {"echo_downstream": True}}]
 OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 TRACE = b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"
-
-
-class Events(list):
-    """What was logged; ``slow`` tells of a slow request, and is waited for."""
-
-    def __init__(self):
-        super().__init__()
-        self._slow = asyncio.Event()
-
-    def take(self, line):
-        self.append(orjson.loads(line))
-        if self[-1]["event"] == "slow request":
-            self._slow.set()
-
-    async def slow(self):
-        async with asyncio.timeout(PATIENCE):
-            await self._slow.wait()
-        return [event for event in self if event["component"] == "slow"]
-
-
-@pytest.fixture
-def events(monkeypatch):
-    written = Events()
-    monkeypatch.setattr(_output, "write", written.take)
-    return written
 
 
 async def metrics(proxy, **headers):
@@ -87,7 +58,7 @@ async def test_a_slow_request_is_one_event_and_one_count(gateway, origin, raw, e
     proxy = await gateway(config_for(upstream.port, plugins=POLICIES), slow_request_log="0.0001ms")
     client = await raw(proxy.port)
     answer = await client.ask(GET % b"Origin: https://a.test\r\n")
-    (event,) = await events.slow()
+    (event,) = await events.of("slow request")
     assert event["request_id"] == answer["x-kong-request-id"]
     assert (event["route"], event["status"], event["query"]) == ("main", 200, "token=REDACTED")
     assert {(one["plugin"], one["phase"]) for one in event["plugins"]} == {

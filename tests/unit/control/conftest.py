@@ -22,6 +22,7 @@ from proxyd.telemetry.source import (
     ConnectionCounts,
     KeySetState,
     LimitCounts,
+    ProtectionState,
     TargetState,
     TlsState,
 )
@@ -48,7 +49,7 @@ class FakeSource:
         self.counts = ConnectionCounts(accepted=9, refused=1, open=6, answering=4, tunnels=1, limit=64)
         self.target_states = [
             TargetState("shop", "a:80", "10.0.0.1:80", "HEALTHY", in_flight=2, connections=3),
-            TargetState("shop", "b:80", "10.0.0.2:80", "UNHEALTHY"),
+            TargetState("shop", "b:80", "10.0.0.2:80", "UNHEALTHY", ejected=True),
             TargetState("", "c:80", "10.0.0.3:80", "HEALTHCHECKS_OFF", connections=1),
         ]
 
@@ -57,6 +58,9 @@ class FakeSource:
 
     def targets(self):
         return self.target_states
+
+    def protections(self):
+        return [ProtectionState("shop", {("b:80", "consecutive_5xx"): 3})]
 
     def key_sets(self):
         return [KeySetState("https://id.example.com/jwks", 2, 3, 1, 1_700_000_000.0)]

@@ -44,6 +44,7 @@ async def test_status_has_kongs_shape_and_ours_beside_it(client):
         "target": "b:80",
         "address": "10.0.0.2:80",
         "health": "UNHEALTHY",
+        "ejected": True,
         "requests_in_flight": 0,
         "connections": 0,
     }

@@ -1,0 +1,41 @@
+"""Metric families of how upstreams are kept from failing whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client import Metric
+
+    from proxyd.telemetry.source import StatusSource
+
+
+def of_protections(source: StatusSource) -> Iterator[Metric]:
+    """Yield them, one after the other."""
+    ejected = GaugeMetricFamily(
+        "proxyd_upstream_ejected",
+        "Whether an address of a target gets no requests for a while: 1 or 0.",
+        labels=("upstream", "target"),
+    )
+    ejections = CounterMetricFamily(
+        "proxyd_upstream_ejections",
+        "Ejections of a target's addresses, by what they were for.",
+        labels=("upstream", "target", "reason"),
+    )
+    protected = list(source.protections())
+    names = {state.upstream for state in protected}
+    out: dict[tuple[str, str], bool] = {}
+    for target in source.targets():
+        if target.upstream in names:
+            key = (target.upstream, target.target)
+            out[key] = out.get(key, False) or target.ejected
+    for key, is_out in out.items():
+        ejected.add_metric(key, is_out)
+    for state in protected:
+        for (label, reason), count in state.ejections.items():
+            ejections.add_metric((state.upstream, label, reason), count)
+    yield from (ejected, ejections)
