@@ -11,12 +11,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_from_bytes
 
-from proxyd.http1.headers import Headers
+from proxyd.http1.headers import Block
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from proxyd.exchange import Exchange
+    from proxyd.http1.headers import Headers
     from proxyd.model.entities import Consumer, Stored
 
 _REMEMBERED = 4096  # identities whose lines are kept
@@ -68,17 +69,14 @@ def identify(
     exchange.consumer = consumer
     exchange.credential = credential
     exchange.anonymous = anonymous
-    told, absent = _lines(
+    block = _lines(
         consumer.id if consumer is not None else None,
         consumer.custom_id if consumer is not None else None,
         consumer.username if consumer is not None else None,
         identifier,
         anonymous,
     )
-    lines = exchange.headers.lines
-    for name in absent:
-        lines.pop(name, None)
-    lines.update(told)
+    exchange.headers.put(block)
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -88,9 +86,9 @@ def _lines(
     username: str | None,
     identifier: str | None,
     anonymous: bool,  # a part of the key
-) -> tuple[dict[bytes, bytes], tuple[bytes, ...]]:
-    """Write the lines that tell of an identity, by name, and name those that it leaves out."""
-    told = Headers()
+) -> Block:
+    """Write the lines that tell of an identity, and name those that it leaves out."""
+    told = []
     absent = []
     for name, value in (
         (b"X-Consumer-ID", identity),
@@ -100,10 +98,10 @@ def _lines(
         (b"X-Anonymous-Consumer", "true" if anonymous else None),
     ):
         if value:
-            told.set(name, header_value(value))
+            told.append((name, header_value(value)))
         else:
-            absent.append(name.lower())
-    return told.lines, tuple(absent)
+            absent.append(name)
+    return Block.of(told, absent)
 
 
 def is_known(exchange: Exchange) -> bool:

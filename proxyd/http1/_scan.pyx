@@ -353,3 +353,94 @@ def split_lines(bytes raw):
         lines[key] = line
         start = end
     return lines
+
+
+cdef inline bint is_named(const char* line, Py_ssize_t size, const char* name, Py_ssize_t length) noexcept:
+    """Whether a line is a field's, whose name is given in lower case."""
+    cdef Py_ssize_t index
+    if size <= length or line[length] != 58:
+        return False
+    for index in range(length):
+        if TOKEN[<unsigned char> line[index]] != <unsigned char> name[index]:
+            return False
+    return True
+
+
+cdef inline Py_ssize_t line_end(const char* text, Py_ssize_t start, Py_ssize_t size) noexcept:
+    """Return where the line that begins at ``start`` has its end, behind the line feed."""
+    cdef const char* found = <const char*> memchr(text + start, 10, size - start)
+    return size if found is NULL else found - text + 1
+
+
+cdef bytes value_of(const char* line, Py_ssize_t start, Py_ssize_t end):
+    """Return what stands between two places of a line, without white space around it."""
+    while start < end and line[start] in (9, 10, 13, 32):
+        start += 1
+    while end > start and line[end - 1] in (9, 10, 13, 32):
+        end -= 1
+    return PyBytes_FromStringAndSize(line + start, end - start)
+
+
+def find_values(bytes raw not None, bytes name not None):
+    """Return the value of each field of a section that has this name, in lower case, or None for no such field."""
+    cdef const char* text = PyBytes_AS_STRING(raw)
+    cdef const char* wanted = PyBytes_AS_STRING(name)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(raw), length = PyBytes_GET_SIZE(name)
+    cdef Py_ssize_t start = 0, end
+    cdef list found = None
+    while start < size:
+        end = line_end(text, start, size)
+        if is_named(text + start, end - start, wanted, length):
+            if found is None:
+                found = []
+            found.append(value_of(text, start + length + 1, end))
+        start = end
+    return found
+
+
+def find_value(bytes raw not None, bytes name not None):
+    """Return the values of ``find_values`` joined by a comma, or None for no such field."""
+    cdef const char* text = PyBytes_AS_STRING(raw)
+    cdef const char* wanted = PyBytes_AS_STRING(name)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(raw), length = PyBytes_GET_SIZE(name)
+    cdef Py_ssize_t start = 0, end
+    cdef bytes found = None
+    while start < size:
+        end = line_end(text, start, size)
+        if is_named(text + start, end - start, wanted, length):
+            if found is None:
+                found = value_of(text, start + length + 1, end)
+            else:
+                found = found + b", " + value_of(text, start + length + 1, end)
+        start = end
+    return found
+
+
+def replace_lines(bytes raw not None, tuple names not None, bytes block not None):
+    """Return a section without the fields of these names, given in lower case, and with ``block`` at its end."""
+    cdef const char* text = PyBytes_AS_STRING(raw)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(raw)
+    cdef Py_ssize_t start = 0, end, begun = 0
+    cdef bytes name
+    cdef bint drop
+    cdef list parts = None
+    while start < size:
+        end = line_end(text, start, size)
+        drop = False
+        for name in names:
+            if is_named(text + start, end - start, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)):
+                drop = True
+                break
+        if drop:
+            if parts is None:
+                parts = []
+            if start > begun:
+                parts.append(PyBytes_FromStringAndSize(text + begun, start - begun))
+            begun = end
+        start = end
+    if parts is None:
+        return raw + block
+    if size > begun:
+        parts.append(PyBytes_FromStringAndSize(text + begun, size - begun))
+    parts.append(block)
+    return b"".join(parts)

@@ -1,7 +1,8 @@
 r"""The header section of a message: raw lines, split only when somebody asks.
 
 A header section is read once, passed on mostly untouched, and asked for a handful of names. So it is kept as
-the bytes that came, and becomes ``{b"accept": b"Accept: */*\r\n"}`` with the first question: joining the
+the bytes that came, in which the compiled helper finds, replaces and takes out a field in less time than a dictionary
+of them takes to make. Who wants ``lines`` has it become ``{b"accept": b"Accept: */*\r\n"}``: joining the
 values gives the section back, taking a field out is one ``pop``, and only the fields that are asked for are
 ever split. Repeated fields stand behind one another under one name, in their order, which RFC 9110 section
 5.3 requires to be kept and which it allows to be moved together.
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 try:
-    from proxyd.http1._scan import split_lines
+    from proxyd.http1._scan import find_value, find_values, replace_lines, split_lines
 except ImportError:  # built where there is a compiler
-    split_lines = None  # type: ignore[assignment]
+    find_value = find_values = replace_lines = split_lines = None  # type: ignore[assignment]
 
 # RFC 9110 section 7.6.1, and what else must not travel: these describe one hop only.
 HOP_BY_HOP = frozenset(
@@ -33,6 +34,29 @@ HOP_BY_HOP = frozenset(
 )
 
 
+class Block:
+    """Lines to put into sections, in one piece.
+
+    ``names`` are the fields, in lower case, that a section has of the block alone afterwards; there may be some among
+    them of which the block has no line.
+    """
+
+    __slots__ = ("names", "text")
+
+    def __init__(self, names: tuple[bytes, ...], text: bytes) -> None:
+        self.names = names
+        self.text = text
+
+    @classmethod
+    def of(cls, items: Iterable[tuple[bytes, bytes]], absent: Iterable[bytes] = ()) -> Block:
+        """Make a block of name and value pairs, and of names that no section is to have."""
+        section = Headers.of(items)
+        return cls((*section.lines, *(name.lower() for name in absent)), section.encode())
+
+    def __repr__(self) -> str:
+        return f"<Block {b' '.join(self.names).decode('latin-1')}>"
+
+
 class Headers:
     """A header section. Names are lower-case bytes, values are bytes without surrounding white space.
 
@@ -43,7 +67,7 @@ class Headers:
     __slots__ = ("_lines", "raw")
 
     def __init__(self, lines: dict[bytes, bytes] | None = None, raw: bytes | None = None) -> None:
-        self.raw = raw  # the lines as they came, as long as nobody has looked
+        self.raw = raw  # the lines in one piece, until somebody wants them apart
         self._lines = {} if lines is None else lines
 
     @property
@@ -68,6 +92,8 @@ class Headers:
         )
 
     def __contains__(self, name: bytes) -> bool:
+        if self.raw is not None and find_value is not None:
+            return find_value(self.raw, name) is not None
         return name in self.lines
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
@@ -77,23 +103,26 @@ class Headers:
 
     def get(self, name: bytes) -> bytes | None:
         """Return the field's value, repeated fields joined by ``, `` (RFC 9110 section 5.2), or None."""
+        if self.raw is not None and find_value is not None:
+            return find_value(self.raw, name)
         lines = self.lines.get(name)
         if lines is None:
             return None
-        value = lines[len(name) + 1 :].strip(b" \t\r\n")
-        return value if b"\n" not in value else b", ".join(_values(lines))
+        if lines.find(b"\n") < len(lines) - 1:  # looked for before the strip: the last may be empty
+            return b", ".join(_values(lines))
+        return lines[len(name) + 1 :].strip(b" \t\r\n")
 
     def get_all(self, name: bytes) -> list[bytes]:
         """Return the value of each field of this name, in order."""
+        if self.raw is not None and find_values is not None:
+            return find_values(self.raw, name) or []
         lines = self.lines.get(name)
         return [] if lines is None else _values(lines)
 
     def tokens(self, name: bytes) -> list[bytes]:
         """Return the lower-case members of a comma-separated list, empty ones left out."""
         value = self.get(name)
-        if value is None:
-            return []
-        return [token for part in value.lower().split(b",") if (token := part.strip(b" \t"))]
+        return [] if value is None else members(value)
 
     def set(self, name: bytes, value: bytes) -> None:
         """Replace every field of this name, given in any case, by one."""
@@ -106,16 +135,34 @@ class Headers:
         old = self.lines.get(key)
         self.lines[key] = line if old is None else old + line
 
+    def put(self, block: Block) -> None:
+        """Replace every field that a block names by the block's.
+
+        A block for a request names no field that the gateway writes itself, X-Forwarded-For and its like: a section in
+        one piece has none of those.
+        """
+        if self.raw is not None and replace_lines is not None:
+            self.raw = replace_lines(self.raw, block.names, block.text)
+            return
+        lines = self.lines
+        for name in block.names:
+            lines.pop(name, None)
+        lines.update(split_any_lines(block.text))
+
     def append(self, line: bytes) -> None:
-        """Add the whole line of a field that is not there yet, without splitting the others."""
+        """Add a whole line behind those of the same name, without splitting the others."""
         if self.raw is not None:
             self.raw += line
         else:
-            self._lines[line[: line.index(b":")].lower()] = line
+            key = line[: line.index(b":")].lower()
+            self._lines[key] = self._lines.get(key, b"") + line
 
     def remove(self, name: bytes) -> None:
         """Take every field of this name out, if there is any."""
-        self.lines.pop(name, None)
+        if self.raw is not None and replace_lines is not None:
+            self.raw = replace_lines(self.raw, (name,), b"")
+        else:
+            self.lines.pop(name, None)
 
     def copy(self) -> Headers:
         """Return a section that can be changed without changing this one."""
@@ -124,6 +171,11 @@ class Headers:
     def encode(self) -> bytes:
         """Return the section's lines, without the empty line behind them."""
         return b"".join(self._lines.values()) if self.raw is None else self.raw
+
+
+def members(value: bytes) -> list[bytes]:
+    """Return the lower-case members of a comma-separated list, empty ones left out."""
+    return [token for part in value.lower().split(b",") if (token := part.strip(b" \t"))]
 
 
 def split_any_lines(raw: bytes) -> dict[bytes, bytes]:

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from pydantic import Field
 
 from proxyd import plugin
-from proxyd.http1.headers import is_field_value
+from proxyd.http1.headers import Block, is_field_value
 from proxyd.transform.rules import Changeable
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class CorrelationId(plugin.Plugin[Config]):
         """Choose the generator."""
         self._header = self.config.header_name.encode()
         self._key = self._header.lower()
+        # As Headers.put says: what the gateway may write itself is told apart by its name, line by line.
+        self._plain = not self._key.startswith((b"x-forwarded-", b"x-real-ip", b"x-kong-", b"proxy"))
         self._counter = itertools.count(1)
         self._process = str(uuid.uuid4())
         # Connections that live, each with its number and a counter of its requests.
@@ -55,7 +57,10 @@ class CorrelationId(plugin.Plugin[Config]):
         given = exchange.headers.get(self._key)
         if not given:
             given = self._make(exchange).encode()
-            exchange.headers.set(self._header, given)
+            if self._plain:
+                exchange.headers.put(self._line(given))
+            else:
+                exchange.headers.set(self._header, given)
         exchange.correlation_id = given
 
     def header_filter(self, exchange: Exchange, status: int, headers: Headers) -> None:
@@ -63,7 +68,10 @@ class CorrelationId(plugin.Plugin[Config]):
         del status
         given = exchange.correlation_id
         if given and self.config.echo_downstream and is_field_value(given):
-            headers.set(self._header, given)
+            headers.put(self._line(given))
+
+    def _line(self, value: bytes) -> Block:
+        return Block((self._key,), b"%b: %b\r\n" % (self._header, value))
 
     def _uuid(self, exchange: Exchange) -> str:
         del exchange

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from proxyd import plugin
 from proxyd.exchange import Reply
-from proxyd.http1.headers import Headers, is_field_value
+from proxyd.http1.headers import Block, Headers, is_field_value, members
 
 if TYPE_CHECKING:
     from proxyd.exchange import Exchange
@@ -24,13 +24,14 @@ _PLAIN = re.compile(r"[A-Za-z0-9.:/_-]+|\*")
 _CACHED = 1024  # origins whose verdict is remembered
 _LONGEST = 512  # bytes of an origin: a host has 253 characters at most
 _VARY = b"Vary: Origin\r\n"
-_OF_ANSWERS = frozenset({b"access-control-allow-origin", b"access-control-expose-headers"})
-_OURS = _OF_ANSWERS | {
+_OF_ANSWERS = (b"access-control-allow-origin", b"access-control-expose-headers")
+_OURS = (
+    *_OF_ANSWERS,
     b"access-control-allow-credentials",
     b"access-control-allow-headers",
     b"access-control-allow-methods",
     b"access-control-max-age",
-}
+)
 
 
 class Config(plugin.Config):
@@ -95,7 +96,7 @@ class Cors(plugin.Plugin[Config]):
         self._patterns = [re2.compile(origin) for origin in origins if not _PLAIN.fullmatch(origin)]
         self._matches = lru_cache(_CACHED)(self._look_up)
         self._preflight = self._lines_of_preflights(config)
-        self._lines = lru_cache(_CACHED)(self._write)
+        self._block = lru_cache(_CACHED)(self._write)
 
     @staticmethod
     def _lines_of_preflights(config: Config) -> list[tuple[bytes, bytes]]:
@@ -133,26 +134,23 @@ class Cors(plugin.Plugin[Config]):
         origin = exchange.headers.get(b"origin")
         if origin is None and not self.config.allow_origin_absent:
             return
-        lines = headers.lines
         mine = exchange.request.method == "OPTIONS" and not self.config.preflight_continue
-        ours = _OURS if not mine else _OF_ANSWERS
-        if not ours.isdisjoint(lines):
-            for name in ours:
-                lines.pop(name, None)
         allowed = self._allowed(origin)
         if allowed != b"*":
             _vary(headers)
-        if allowed is not None:
-            lines.update(self._lines(allowed))
+        headers.put(self._block(allowed, _OF_ANSWERS if mine else _OURS))
 
-    def _write(self, allowed: bytes) -> dict[bytes, bytes]:
-        """Write the lines that let an origin read answers."""
-        headers = Headers.of([(b"Access-Control-Allow-Origin", allowed)])
-        if self.config.credentials and allowed != b"*":
-            headers.set(b"Access-Control-Allow-Credentials", b"true")
-        if self.config.exposed_headers:
-            headers.set(b"Access-Control-Expose-Headers", ", ".join(self.config.exposed_headers).encode())
-        return headers.lines
+    def _write(self, allowed: bytes | None, ours: tuple[bytes, ...]) -> Block:
+        """Write the lines that let an origin read answers, in place of all that are ours to write."""
+        lines = []
+        if allowed is not None:
+            lines.append((b"Access-Control-Allow-Origin", allowed))
+            if self.config.credentials and allowed != b"*":
+                lines.append((b"Access-Control-Allow-Credentials", b"true"))
+            if self.config.exposed_headers:
+                exposed = ", ".join(self.config.exposed_headers).encode()
+                lines.append((b"Access-Control-Expose-Headers", exposed))
+        return Block.of(lines, absent=ours)
 
     def admits(self, origin: str) -> bool:
         """Whether pages of this origin may read the answers."""
@@ -185,9 +183,11 @@ class Cors(plugin.Plugin[Config]):
 
 
 def _vary(headers: Headers) -> None:
-    if b"vary" not in headers:
-        headers.lines[b"vary"] = _VARY
-        return
-    named = headers.tokens(b"vary")
-    if b"origin" not in named and b"*" not in named:
-        headers.add(b"Vary", b"Origin")
+    varies = headers.get(b"vary")
+    if varies is None or not _names_origin(varies):
+        headers.append(_VARY)
+
+
+@lru_cache(_CACHED)
+def _names_origin(varies: bytes) -> bool:
+    return not {b"origin", b"*"}.isdisjoint(members(varies))

@@ -78,7 +78,7 @@ class KeyAuth(Authentication[Config]):
         key = None
         for name, headers in self._names:
             found = self._in_head(exchange, name, headers)
-            if not found:
+            if not found and fields is not _NO_FIELDS:
                 members = fields.named(name.encode())
                 found = [one.value for one in members]
                 if any(one.several for one in members):
@@ -126,6 +126,8 @@ class KeyAuth(Authentication[Config]):
         if query and ("%" in query or "+" in query or any(name in query for name in names)):
             kept = [part for part in query[1:].split("&") if _name(part) not in names]
             request.query = "?" + "&".join(kept) if kept else ""
+        if fields is _NO_FIELDS:
+            return
         encoded = [name.encode() for name in names]
         if any(name in fields for name in encoded):
             exchange.buffered = fields.without(encoded)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from proxyd.bases import authentication
 from proxyd.bases.authentication import Authentication, unauthorized
-from proxyd.http1.headers import Headers
+from proxyd.http1.headers import Block
 from proxyd.identity import header_list, header_value, identify
 from proxyd.model.grammar import check_uuid
 
@@ -98,7 +98,7 @@ class MtlsAuth(Authentication[Config]):
                 return unauthorized("Unauthorized", "Certificate")
             identify(exchange, consumer, credential, credential.id if credential is not None else name)
         if config.forward_certificate:
-            exchange.headers.lines.update(_lines(certificate))
+            exchange.headers.put(_lines(certificate))
         return None
 
     def _find(
@@ -128,11 +128,13 @@ def _groups(certificate: ClientCertificate, by: str | None) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _lines(certificate: ClientCertificate) -> dict[bytes, bytes]:
+def _lines(certificate: ClientCertificate) -> Block:
     """Write the lines that tell the upstream of a certificate."""
-    told = Headers()
-    told.set(b"X-Client-Cert-Dn", header_value(certificate.subject))
-    told.set(b"X-Client-Cert-San", header_list(certificate.alternative_names))
-    told.set(b"X-Client-Cert-Serial", certificate.serial.encode())
-    told.set(b"X-Client-Cert-Fingerprint", certificate.fingerprint.encode())
-    return told.lines
+    return Block.of(
+        [
+            (b"X-Client-Cert-Dn", header_value(certificate.subject)),
+            (b"X-Client-Cert-San", header_list(certificate.alternative_names)),
+            (b"X-Client-Cert-Serial", certificate.serial.encode()),
+            (b"X-Client-Cert-Fingerprint", certificate.fingerprint.encode()),
+        ]
+    )

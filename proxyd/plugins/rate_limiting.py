@@ -127,7 +127,7 @@ class RateLimiting(plugin.Plugin[Config]):
         self, exchange: Exchange, windows: tuple[Window, ...], taken: Taken, now: float
     ) -> Reply | None:
         if self._fields is not None:
-            exchange.keep(self.name, self._fields.lines(windows, taken, now))
+            exchange.keep(self.name, self._fields.block(windows, taken, now))
         if taken[0]:
             return None
         headers = None
@@ -144,5 +144,6 @@ class RateLimiting(plugin.Plugin[Config]):
         """Tell the client its limits."""
         del status
         if self._fields is not None and exchange.context is not None:
-            for lines in exchange.context.get(self.name, ()):
-                headers.lines.update(lines)
+            block = exchange.context.get(self.name)
+            if block is not None:
+                headers.put(block)

@@ -8,7 +8,7 @@ from proxyd.telemetry.access_line import access_line
 from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.noted import Noted
 from proxyd.telemetry.redact import Redactor
-from proxyd.telemetry.writer import LineWriter
+from proxyd.telemetry.writer import PAUSE, LineWriter
 
 if TYPE_CHECKING:
     import asyncio
@@ -74,4 +74,4 @@ def open_access_log(
     def failed(error: OSError) -> None:
         log.error("access lines are being lost", destination=destination, reason=error.strerror)
 
-    return AccessLog(LineWriter(destination, "proxy_access_log", failed=failed), clock, loop, redactor)
+    return AccessLog(LineWriter(destination, "proxy_access_log", pause=PAUSE, failed=failed), clock, loop, redactor)

@@ -11,15 +11,17 @@ if TYPE_CHECKING:
     from proxyd.exchange import Exchange
 
 DELAY = 0.1  # seconds from the first noted exchange to its line
-SLICE = 100  # exchanges worked off at once: a millisecond or two, so that no request waits long behind them
+SLICE = 32  # exchanges worked off at once: a fraction of a millisecond, so that no request waits long behind them
 LIMIT = 20_000  # exchanges that may wait
 
 
 class Noted:
     """Takes finished exchanges and hands them to ``take``, in their order.
 
-    An exchange costs one ``append`` while its request is being ended. ``take`` is called ``DELAY`` seconds
-    later, with a ``SLICE`` per turn of the loop; beyond ``LIMIT`` waiting ones, exchanges are dropped and counted.
+    An exchange costs one ``append`` while its request is being ended. ``take`` is called ``DELAY`` seconds later, or
+    in the next turn of the loop once a ``SLICE`` has come together: thousands that wait would have left the
+    processor's cache when their turn comes, and what they hold is memory that the requests behind them have to do
+    without. Beyond ``LIMIT`` waiting ones, exchanges are dropped and counted.
     """
 
     __slots__ = ("_handle", "_loop", "_noted", "_take", "dropped")
@@ -40,12 +42,17 @@ class Noted:
     def note(self, exchange: Exchange) -> None:
         """Take an exchange that is over; it must not change any more."""
         noted = self._noted
-        if len(noted) < LIMIT:
-            noted.append(exchange)
-            if self._handle is None:
-                self._handle = self._loop.call_later(DELAY, self._flush)
-        else:
+        count = len(noted)
+        if count >= LIMIT:
             self.dropped += 1
+            return
+        noted.append(exchange)
+        if not count:
+            self._handle = self._loop.call_later(DELAY, self._flush)
+        elif count == SLICE - 1:
+            if self._handle is not None:
+                self._handle.cancel()
+            self._handle = self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         try:

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from proxyd.telemetry.events import get_logger
-from proxyd.telemetry.writer import LineWriter
+from proxyd.telemetry.writer import PAUSE, LineWriter
 
 if TYPE_CHECKING:
     import ssl
@@ -112,7 +112,7 @@ class FileOutput:
         self._lines = 0
         self._lost = 0
         self._full = False
-        self._writer = LineWriter(path, None, failed=self._failed)
+        self._writer = LineWriter(path, None, pause=PAUSE, failed=self._failed)
 
     def __repr__(self) -> str:
         return f"<FileOutput {self._writer!r}>"

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 LIMIT = 8 * 1024 * 1024  # bytes that may wait, several seconds of lines at full load
 
+PAUSE = 0.05  # seconds for which lines gather, where a writer may let them
+HURRY = 1024 * 1024  # pending bytes with which it does not
+
 NONE = -1  # in place of a descriptor
 LINE_FEED = 0x0A
 
@@ -38,6 +41,8 @@ class LineWriter:
     destination cannot be opened; ``setting`` names it there. With ``setting`` None it is the thread that opens
     it, when there is something to write, and tries anew each time. The thread starts with the first line, so a
     writer may be made before a fork, but not used. ``follow`` opens the path anew once another file stands there.
+    With ``pause``, the thread lets lines gather for so many seconds and writes them together: waking it costs more than
+    a line does.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class LineWriter:
         *,
         limit: int = LIMIT,
         follow: bool = False,
+        pause: float = 0.0,
         failed: Callable[[OSError], None] | None = None,
     ) -> None:
         self.destination = destination
@@ -55,6 +61,8 @@ class LineWriter:
         self.follow = follow
         self._limit = limit
         self._failed = failed
+        self._pause = pause
+        self._hurry = threading.Event()
         self._lock = threading.Lock()
         self._queue: SimpleQueue[tuple[bytes, int]] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -85,6 +93,8 @@ class LineWriter:
             if self._thread is None:
                 self._start()
         self._queue.put((data, lines))
+        if self.pending > HURRY:
+            self._hurry.set()
 
     def reopen(self) -> None:
         """Open the path anew behind what was written so far; for log rotation. Standard streams stay."""
@@ -94,6 +104,7 @@ class LineWriter:
             if self._thread is None:
                 self._start()
         self._queue.put(_REOPEN)
+        self._hurry.set()
 
     def close(self, timeout: float = 2.0) -> bool:
         """Write what is pending within ``timeout`` seconds; false when that was not possible."""
@@ -106,6 +117,7 @@ class LineWriter:
             self._close_file()
             return True
         self._queue.put(_CLOSE)
+        self._hurry.set()
         thread.join(timeout)
         return not thread.is_alive()
 
@@ -117,18 +129,35 @@ class LineWriter:
     # --- the thread ------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while (item := self._queue.get()) is not _CLOSE:
-            data, _ = item
+        mark: tuple[bytes, int] | None = None
+        while mark is not _CLOSE:
+            data, mark = self._take()
             fine = True
-            if item is _REOPEN or self._fd == NONE or (self.follow and self._moved()):
+            if data and (self._fd == NONE or (self.follow and self._moved())):
                 fine = self._reopen()
             if data:
                 fine = self._write(data) and fine
+            if mark is _REOPEN:
+                fine = self._reopen() and fine
             if fine:
                 self._healthy = True
             with self._lock:
                 self.pending -= len(data)
         self._close_file()
+
+    def _take(self) -> tuple[bytes, tuple[bytes, int] | None]:
+        """Wait for lines, and return all that there are up to a mark, and the mark."""
+        item = self._queue.get()
+        if item is not _CLOSE and item is not _REOPEN and self._pause:
+            self._hurry.wait(self._pause)
+        self._hurry.clear()
+        pieces = []
+        while item is not _CLOSE and item is not _REOPEN:
+            pieces.append(item[0])
+            if self._queue.empty():
+                return b"".join(pieces), None
+            item = self._queue.get()
+        return b"".join(pieces), item
 
     def _reopen(self) -> bool:
         try:

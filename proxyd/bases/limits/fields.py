@@ -1,12 +1,13 @@
 """The header fields by which a client learns its limits: Kong's, and those of the IETF's draft.
 
-Written for nearly every answer, so made of parts: what holds for a second and what holds for a number are kept as lines.
+Written for nearly every answer, so made of parts: what holds for a second is kept, and only what is left is filled in.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from proxyd.http1.headers import Block
 from proxyd.store.windows import PERIODS
 
 if TYPE_CHECKING:
@@ -15,10 +16,6 @@ if TYPE_CHECKING:
     from proxyd.store.counters import Taken, Window
 
 Style = Literal["kong", "ietf", "both"]
-Lines = dict[bytes, bytes]
-"""Raw header lines by lower-case name."""
-
-_KEPT = 1024  # numbers whose lines are kept
 
 
 class Fields:
@@ -31,51 +28,38 @@ class Fields:
     def __init__(self, periods: Sequence[str], style: Style) -> None:
         self._kong = style != "ietf"
         self._ietf = style != "kong"
-        self._names = [
-            (f"X-RateLimit-Limit-{name}".encode(), f"X-RateLimit-Remaining-{name}".encode())
-            for name in map(str.title, periods)
-        ]
-        self._keys = [(limit.lower(), remaining.lower()) for limit, remaining in self._names]
+        self._periods = [name.title() for name in periods]
         self._plain = self._kong and not self._ietf and len(periods) == 1
+        self._names = _names(self._periods, kong=self._kong, ietf=self._ietf)
         self._moment: tuple[int, Window | None] = (-1, None)
-        self._fixed: Lines = {}
-        self._left: dict[int, Lines] = {}
+        self._template = b""
 
-    def lines(self, windows: Sequence[Window], taken: Taken, now: float) -> tuple[Lines, Lines]:
-        """Return the lines in two parts; neither may be changed."""
+    def block(self, windows: Sequence[Window], taken: Taken, now: float) -> Block:
+        """Return the lines."""
         admitted, counts = taken
         if self._plain and not windows[0].sliding:
             window = windows[0]
-            if (int(now), window) != self._moment:
-                self._moment = (int(now), window)
-                self._fixed = self._limit(0, window) | self._tightest(window, window.reset_after(0, now))
-            left = window.limit - counts[0][0] - admitted
-            return self._fixed, self._left.get(left) or self._remaining_once(left)
-        return self._all(windows, taken, now), {}
+            moment = (int(now), window)
+            if moment != self._moment:
+                self._moment = moment
+                reset = window.reset_after(0, now)
+                self._template = self._limit(0, window, b"%d") + _tightest(window, b"%d", reset)
+            left = max(0, window.limit - counts[0][0] - admitted)
+            return Block(self._names, self._template % (left, left))
+        return Block(self._names, self._all(windows, taken, now))
 
-    def _limit(self, place: int, window: Window) -> Lines:
-        return {self._keys[place][0]: b"%b: %d\r\n" % (self._names[place][0], window.limit)}
+    def _limit(self, place: int, window: Window, left: bytes) -> bytes:
+        period = self._periods[place].encode()
+        return b"X-RateLimit-Limit-%b: %d\r\nX-RateLimit-Remaining-%b: %b\r\n" % (
+            period,
+            window.limit,
+            period,
+            left,
+        )
 
-    def _remaining_once(self, left: int) -> Lines:
-        left = max(0, left)
-        made = {
-            self._keys[0][1]: b"%b: %d\r\n" % (self._names[0][1], left),
-            b"ratelimit-remaining": b"RateLimit-Remaining: %d\r\n" % left,
-        }
-        if left < _KEPT:
-            self._left[left] = made
-        return made
-
-    @staticmethod
-    def _tightest(window: Window, reset: int) -> Lines:
-        return {
-            b"ratelimit-limit": b"RateLimit-Limit: %d\r\n" % window.limit,
-            b"ratelimit-reset": b"RateLimit-Reset: %d\r\n" % reset,
-        }
-
-    def _all(self, windows: Sequence[Window], taken: Taken, now: float) -> Lines:
+    def _all(self, windows: Sequence[Window], taken: Taken, now: float) -> bytes:
         admitted, counts = taken
-        lines: Lines = {}
+        text = b""
         states: list[tuple[Window, int, int]] = []
         tightest = 0
         for place, (window, (count, before)) in enumerate(zip(windows, counts, strict=True)):
@@ -90,23 +74,36 @@ class Fields:
             if left <= states[tightest][1]:
                 tightest = place
             if self._kong:
-                lines |= self._limit(place, window)
-                lines[self._keys[place][1]] = b"%b: %d\r\n" % (self._names[place][1], left)
+                text += self._limit(place, window, b"%d" % left)
         if self._kong:
             window, left, reset = states[tightest]
-            lines |= self._tightest(window, reset)
-            lines[b"ratelimit-remaining"] = b"RateLimit-Remaining: %d\r\n" % left
+            text += _tightest(window, b"%d" % left, reset)
         if self._ietf:
-            lines |= _draft(states)
-        return lines
+            text += _draft(states)
+        return text
 
 
-def _draft(states: list[tuple[Window, int, int]]) -> Lines:
+def _names(periods: Sequence[str], *, kong: bool, ietf: bool) -> tuple[bytes, ...]:
+    names = []
+    if kong:
+        names += [f"X-RateLimit-{kind}-{period}" for period in periods for kind in ("Limit", "Remaining")]
+        names += ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"]
+    if ietf:
+        names += ["RateLimit-Policy", "RateLimit"]
+    return tuple(name.lower().encode() for name in names)
+
+
+def _tightest(window: Window, left: bytes, reset: int) -> bytes:
+    return b"RateLimit-Limit: %d\r\nRateLimit-Remaining: %b\r\nRateLimit-Reset: %d\r\n" % (
+        window.limit,
+        left,
+        reset,
+    )
+
+
+def _draft(states: list[tuple[Window, int, int]]) -> bytes:
     policies = ", ".join(
         f'"{PERIODS[one.period]}";q={one.limit};w={one.end - one.start}' for one, _, _ in states
     )
     limits = ", ".join(f'"{PERIODS[one.period]}";r={left};t={reset}' for one, left, reset in states)
-    return {
-        b"ratelimit-policy": f"RateLimit-Policy: {policies}\r\n".encode(),
-        b"ratelimit": f"RateLimit: {limits}\r\n".encode(),
-    }
+    return f"RateLimit-Policy: {policies}\r\nRateLimit: {limits}\r\n".encode()

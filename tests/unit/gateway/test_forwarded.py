@@ -12,8 +12,7 @@ from proxyd.http1.message import RequestHead
 
 
 def exchange(fields=(), *, peer="10.0.0.1", trusted=False):
-    headers = Headers(None, Headers.of(fields).encode())
-    head = RequestHead("GET", "/", "/", "", 1, "h", headers, 0, keep_alive=True)
+    head = RequestHead("GET", "/", "/", "", 1, "h", Headers.of(fields), 0, keep_alive=True)
     return Exchange(head, Client(peer, 4000, "http", 8000, trusted=trusted), 0.0)
 
 

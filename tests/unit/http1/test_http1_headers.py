@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxyd.http1 import encoder
-from proxyd.http1.headers import Headers, is_field_value, strip_hop_by_hop
+from proxyd.http1.headers import Block, Headers, is_field_value, strip_hop_by_hop
 
 RAW = b"Accept: a\r\nX-Y:  1 \r\nACCEPT:b\r\nEmpty:\r\n"
 
@@ -15,7 +15,7 @@ def test_a_section_is_kept_as_it_came_until_somebody_looks():
     headers = Headers(None, RAW)
     assert headers.encode() is RAW
     assert headers.raw is RAW
-    assert headers.get(b"x-y") == b"1"
+    assert headers.lines[b"x-y"] == b"X-Y:  1 \r\n"
     assert headers.raw is None
     assert headers.encode() == b"Accept: a\r\nACCEPT:b\r\nX-Y:  1 \r\nEmpty:\r\n"
 
@@ -49,6 +49,16 @@ def test_changes():
     headers.remove(b"empty")
     headers.remove(b"no")
     assert headers.encode() == b"ACCEPT: c\r\nX-Y:  1 \r\nx-y: 2\r\nNew: n\r\n"
+
+
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_a_block_takes_the_place_of_what_it_names(looked_at):
+    """Also of fields of which it has no line; the others stay, and it stands behind them."""
+    headers = Headers(None, RAW)
+    if looked_at:
+        assert headers.lines
+    headers.put(Block.of([(b"X-Y", b"2"), (b"New", b"n"), (b"New", b"m")], absent=[b"Empty"]))
+    assert headers.encode() == b"Accept: a\r\nACCEPT:b\r\nX-Y: 2\r\nNew: n\r\nNew: m\r\n"
 
 
 @pytest.mark.parametrize("looked_at", [False, True])

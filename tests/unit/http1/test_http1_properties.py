@@ -169,6 +169,36 @@ def test_the_scanner_splits_a_section_as_python_does(fields):
     assert list(headers.split_lines(section).items()) == list(headers.split_any_lines(section).items())
 
 
+NAMES = [b"a", b"b", b"ab", b"x-y"]
+
+
+@scanner
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([b"A", b"a", b"aB", b"X-Y", b"x_y"]), st.binary(max_size=9)), max_size=9
+    ),
+    st.lists(st.tuples(st.sampled_from(["remove", "put", "append"]), st.sampled_from(NAMES)), max_size=4),
+)
+def test_a_section_in_one_piece_answers_and_changes_as_one_taken_apart_does(fields, changes):
+    """What is found in it, and what is left of it, are the same whether it is bytes or lines by name."""
+    section = b"".join(b"%b:%b\r\n" % (name, CONTROL.sub(b"", value)) for name, value in fields)
+    whole, apart = Headers(None, section), Headers(headers.split_any_lines(section))
+    for change, name in changes:
+        for one in (whole, apart):
+            if change == "remove":
+                one.remove(name)
+            elif change == "append":
+                one.append(b"%b: more\r\n" % name)
+            else:
+                one.put(headers.Block.of([(name, b"new"), (b"Z", b"1")], absent=[b"ab"]))
+    assert whole.raw is not None
+    for name in NAMES:
+        assert whole.get(name) == apart.get(name)
+        assert whole.get_all(name) == apart.get_all(name)
+        assert (name in whole) == (name in apart)
+    assert sorted(whole) == sorted(apart)
+
+
 small = st.builds(HeadLimits, line=st.integers(10, 60), size=st.integers(20, 160), count=st.integers(0, 5))
 
 
