@@ -121,10 +121,12 @@ debian: | $(BIN)/python
 	@.ci/debian $(VENV)/debian curl nginx ngx_stream_module.so=libnginx-mod-stream promtool=prometheus \
 	  redis-server=redis-server+redis-tools+libatomic1+libjemalloc2+liblzf1 || true
 
-# The packages that docs/examples need, for the tests that run them: fetched again when their list changes.
-NODE := $(VENV)/node/internal-key
+# The npm packages that tests need, each list in a directory of its own: fetched again when the list changes.
+NODE := docs/examples/internal-key tests/data/kubernetes
 node: | $(BIN)/python
-	@command -v npm >/dev/null || exit 0; cmp -s docs/examples/internal-key/package.json $(NODE)/package.json && exit 0; \
-	echo "installing the npm packages of docs/examples"; mkdir -p $(NODE); cp docs/examples/internal-key/package.json $(NODE)/; \
-	npm install --prefix $(NODE) --no-audit --no-fund --no-package-lock --loglevel=error > $(VENV)/npm.log 2>&1 || \
-	  { rm -f $(NODE)/package.json; echo "not available here, tests that need them skip (see $(VENV)/npm.log)" >&2; }
+	@command -v npm >/dev/null || exit 0; for list in $(NODE); do \
+	  into=$(VENV)/node/$$(basename $$list); cmp -s $$list/package.json $$into/package.json && continue; \
+	  echo "installing the npm packages of $$list"; mkdir -p $$into; cp $$list/package.json $$into/; \
+	  npm install --prefix $$into --no-audit --no-fund --no-package-lock --loglevel=error > $(VENV)/npm.log 2>&1 || \
+	    { rm -f $$into/package.json; echo "not available here, tests that need them skip (see $(VENV)/npm.log)" >&2; }; \
+	done
