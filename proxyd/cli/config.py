@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from proxyd.model.load import Loaded, load
+from proxyd.model.load import Loaded, load_text, read_text
 from proxyd.plugins import BY_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic import BaseModel
 
 DEFAULT = "config/proxyd.yml"
@@ -25,6 +27,11 @@ def find(given: str | None) -> str:
     return given or os.environ.get(VARIABLE) or DEFAULT
 
 
-def read(given: str | None) -> Loaded:
-    """Load it; raises ConfigError with every problem."""
-    return load(find(given), env=os.environ, plugins=plugin_configs())
+def read(given: str | None, overrides: Mapping[str, Any] | None = None) -> Loaded:
+    """Load it, with settings from the command line over all others; raises ConfigError with every problem."""
+    return read_as(read_text(find(given)), find(given), overrides)
+
+
+def read_as(text: str, name: str, overrides: Mapping[str, Any] | None = None) -> Loaded:
+    """Load a text as that of the file called ``name``; raises ConfigError with every problem."""
+    return load_text(text, name, env=os.environ, plugins=plugin_configs(), overrides=overrides)

@@ -34,9 +34,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"proxyd {__version__}")
     verbs = _Verbs(parser)
-    verbs.with_config(
+    serve = verbs.with_config(
         "run", "start the gateway", run.run, "PROXYD_PROXY_LISTEN=0.0.0.0:80 proxyd run --config kong.yml"
     )
+    _workers(serve)
+    _worker(verbs)
     verbs.with_config(
         "check",
         "check a configuration and count what is in it",
@@ -58,6 +60,21 @@ def build_parser() -> argparse.ArgumentParser:
     _dev_cert(verbs)
     verbs.add("version", "print the version", version, "proxyd version")
     return parser
+
+
+def _workers(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--workers",
+        metavar="N|auto|off",
+        help="serve with N processes under a master, auto: one per core; default $PROXYD_WORKERS, then the file, then off",
+    )
+
+
+def _worker(verbs: _Verbs) -> None:
+    """Add what a master starts its workers by; it is nobody else's, and no help shows it."""
+    verb = verbs.hidden("worker", run.worker)
+    verb.add_argument("--slot", type=int, required=True)  # for whoever looks at the list of processes
+    verb.add_argument("--channel", type=int, required=True)
 
 
 def _dev_cert(verbs: _Verbs) -> None:
@@ -123,6 +140,11 @@ class _Verbs:
             epilog=f"example:\n  {example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        verb.set_defaults(action=action)
+        return verb
+
+    def hidden(self, name: str, action: Action) -> argparse.ArgumentParser:
+        verb = self._verbs.add_parser(name, add_help=False)
         verb.set_defaults(action=action)
         return verb
 

@@ -12,13 +12,18 @@ import uvloop
 from proxyd.cli import config
 from proxyd.cli.output import stderr, stdout
 from proxyd.errors import ProxydError
+from proxyd.master.count import count_of
+from proxyd.master.master import Master
+from proxyd.master.member import Member
 from proxyd.model.grammar import split_port
+from proxyd.model.load import read_text
 from proxyd.process import memory
 from proxyd.process.worker import Worker
 from proxyd.telemetry import events
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from proxyd.model.load import Loaded
     from proxyd.telemetry.writer import LineWriter
@@ -26,22 +31,39 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> int:
     """Start the gateway; returns when it has stopped."""
-    loaded = config.read(arguments.config)
+    overrides = {} if arguments.workers is None else {"workers": arguments.workers}
+    name = config.find(arguments.config)
+    text = read_text(name)
+    loaded = config.read_as(text, name, overrides)
     stderr().problems(loaded.warnings, "warning", "yellow")
     writer = events.configure(loaded.settings.log_level, loaded.settings.proxy_error_log)
+    count = count_of(loaded.settings.workers)
 
-    def load() -> Loaded:
-        return config.read(arguments.config)
+    def make() -> Worker | Master:
+        if count:
+            return Master(loaded, text, name, lambda: read_text(name), count, events_writer=writer)
+        return Worker(loaded, lambda: config.read(arguments.config, overrides))
 
     try:
-        uvloop.run(_serve(Worker(loaded, load), loaded, writer))
+        uvloop.run(_serve(make, loaded, writer))
     finally:
         if writer is not None:
             writer.close()
     return 0
 
 
-async def _serve(worker: Worker, loaded: Loaded, events_writer: LineWriter | None) -> None:
+def worker(arguments: argparse.Namespace) -> int:
+    """Be one worker of a master."""
+
+    async def serve() -> int:
+        return await Member(arguments.channel, config.read_as).run()
+
+    return uvloop.run(serve())
+
+
+async def _serve(
+    make: Callable[[], Worker | Master], loaded: Loaded, events_writer: LineWriter | None
+) -> None:
     demo = None
     if loaded.settings.demo:
         from proxyd.apps.demo.app import start_demo  # noqa: PLC0415  # graphql-core, for those who want it
@@ -49,16 +71,17 @@ async def _serve(worker: Worker, loaded: Loaded, events_writer: LineWriter | Non
         host, port = _address(os.environ.get("BACKEND_ADDRESS") or "127.0.0.1:3000")
         demo, _ = await start_demo(host, port)
     try:
-        await _until_stopped(worker, loaded, events_writer)
+        await _until_stopped(make(), loaded, events_writer)
     finally:
         if demo is not None:
             await demo.cleanup()
 
 
-async def _until_stopped(worker: Worker, loaded: Loaded, events_writer: LineWriter | None) -> None:
+async def _until_stopped(worker: Worker | Master, loaded: Loaded, events_writer: LineWriter | None) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     reload = asyncio.Event()
+    upgrade = asyncio.Event()
 
     def end() -> None:
         if stop.is_set():  # asked twice: at once, then
@@ -74,24 +97,29 @@ async def _until_stopped(worker: Worker, loaded: Loaded, events_writer: LineWrit
         loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, reload.set)
     loop.add_signal_handler(signal.SIGUSR1, reopen)
+    loop.add_signal_handler(signal.SIGUSR2, upgrade.set)
     try:
         await worker.start()
         memory.settle()
         _announce(worker, loaded)
         stopping = asyncio.ensure_future(stop.wait())
         while not stop.is_set():
-            asked = asyncio.ensure_future(reload.wait())
-            await asyncio.wait({stopping, asked}, return_when=asyncio.FIRST_COMPLETED)
-            asked.cancel()
+            asked = [asyncio.ensure_future(one.wait()) for one in (reload, upgrade)]
+            await asyncio.wait({stopping, *asked}, return_when=asyncio.FIRST_COMPLETED)
+            for one in asked:
+                one.cancel()
             if reload.is_set():
                 reload.clear()
                 await worker.reload()
                 memory.settle()
+            if upgrade.is_set():
+                upgrade.clear()
+                await worker.upgrade()
     finally:
         await worker.stop()
 
 
-def _announce(worker: Worker, loaded: Loaded) -> None:
+def _announce(worker: Worker | Master, loaded: Loaded) -> None:
     """Print where the gateway can be reached.
 
     To a terminal, or for the demo. Elsewhere standard output may be a file of JSON lines, and the event

@@ -21,19 +21,20 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
     from proxyd.telemetry.record import Telemetry
-    from proxyd.telemetry.source import StatusSource
+    from proxyd.telemetry.source import Configured, Ready, StatusSource
 
 
 def status_app(telemetry: Telemetry, source: StatusSource) -> web.Application:
     """Return the application of ``status_listen``."""
-    app = web.Application(middlewares=[_errors_as_json])
+    app = web.Application(middlewares=[errors_as_json])
     app.router.add_get("/metrics", metrics_handler(Exposition(telemetry, source)))
     app.router.add_get("/status", _status_handler(telemetry, source))
-    app.router.add_get("/status/ready", _ready_handler(source))
+    app.router.add_get("/status/ready", ready_handler(source))
     return app
 
 
-def _json(document: dict[str, Any], status: int = 200) -> web.Response:
+def json_answer(document: dict[str, Any], status: int = 200) -> web.Response:
+    """Return a document that nobody keeps."""
     return web.Response(
         body=orjson.dumps(document),
         status=status,
@@ -44,28 +45,31 @@ def _json(document: dict[str, Any], status: int = 200) -> web.Response:
 
 
 @web.middleware
-async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer what the router refuses in the form of everything else."""
     try:
         return await handler(request)
     except web.HTTPMethodNotAllowed as error:
-        answer = _json({"message": "Method not allowed"}, error.status)
+        answer = json_answer({"message": "Method not allowed"}, error.status)
         answer.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
         return answer
     except web.HTTPNotFound as error:
-        return _json({"message": "Not found"}, error.status)
+        return json_answer({"message": "Not found"}, error.status)
 
 
-def _ready_handler(source: StatusSource) -> Handler:
+def ready_handler(source: Ready) -> Handler:
+    """Return what answers 200, or 503 and why."""
+
     async def get(_request: web.Request) -> web.StreamResponse:
         reason = source.not_ready()
-        return _json({"message": reason}, 503) if reason else _json({"message": "ready"})
+        return json_answer({"message": reason}, 503) if reason else json_answer({"message": "ready"})
 
     return get
 
 
 def _status_handler(telemetry: Telemetry, source: StatusSource) -> Handler:
     async def get(_request: web.Request) -> web.StreamResponse:
-        return _json(
+        return json_answer(
             {
                 "pid": os.getpid(),
                 "memory": {"workers": [{"pid": os.getpid(), "rss_bytes": resident_bytes()}]},
@@ -74,7 +78,7 @@ def _status_handler(telemetry: Telemetry, source: StatusSource) -> Handler:
                 "version": __version__,
                 "started_at": timestamp(telemetry.started_at),
                 "generation": source.config.generation,
-                "last_reload": _last_reload(source),
+                "last_reload": last_reload(source),
                 "upstreams": _upstreams(source),
             }
         )
@@ -97,7 +101,8 @@ def _server(telemetry: Telemetry, source: StatusSource) -> dict[str, int]:
     }
 
 
-def _last_reload(source: StatusSource) -> dict[str, Any] | None:
+def last_reload(source: Configured) -> dict[str, Any] | None:
+    """Tell how the last attempt to load a configuration went; None where there was none."""
     config = source.config
     if not config.last_attempt:
         return None

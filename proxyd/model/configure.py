@@ -8,12 +8,12 @@ from pydantic import ValidationError
 
 from proxyd.errors import Place
 from proxyd.model.complaints import NOT_SHOWN, complaint
-from proxyd.model.settings import PROXY_PROTOCOL, Settings
+from proxyd.model.settings import OTHER_NAMES, PROXY_PROTOCOL, Settings
 from proxyd.model.suggest import nearest
 from proxyd.model.units import switch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from proxyd.model.element import Element
     from proxyd.model.report import Report
@@ -54,10 +54,13 @@ def configure(
 
     block = root.get("proxyd") or root
     if block is not root and isinstance(block.value, dict):
-        for name, element in block.value.items():
-            place, path = block.key_place(report.file, name), f"proxyd.{name}"
+        for written, element in block.value.items():
+            name = OTHER_NAMES.get(written, written)
+            place, path = block.key_place(report.file, written), f"proxyd.{written}"
             if name in _NO_FILE:
                 report.error(place, path, "cannot be set in the file", f"set {PREFIX}{name.upper()}")
+            elif name in values:
+                report.error(place, path, f"is set twice: it is {name} by another name")
             elif name not in Settings.model_fields:
                 report.error(place, path, "unknown setting", nearest(name, Settings.model_fields))
             elif element.value is not None:
@@ -67,12 +70,10 @@ def configure(
     elif block.value is not None and block is not root:
         report.error(block.place(report.file), "proxyd", "must be a mapping")
 
-    for variable, text in env.items():
-        name = variable.removeprefix(PREFIX).lower()
-        if variable.startswith(PREFIX) and name in Settings.model_fields and variable.isupper():
-            values[name] = text
-            places[name] = (Place(variable), "")
-            secret.discard(name)
+    for name, variable in _variables(env):
+        values[name] = env[variable]
+        places[name] = (Place(variable), "")
+        secret.discard(name)
     for name, value in overrides.items():
         values[name] = value
         places[name] = (Place(f"--{name.replace('_', '-')}"), "")
@@ -80,6 +81,15 @@ def configure(
     settings = _validated(values, places, secret, report)
     _advise(settings, places, report)
     return settings
+
+
+def _variables(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the settings that the environment has, each with its variable."""
+    for variable in env:
+        written = variable.removeprefix(PREFIX).lower()
+        name = OTHER_NAMES.get(written, written)
+        if variable.startswith(PREFIX) and name in Settings.model_fields and variable.isupper():
+            yield name, variable
 
 
 def _validated(
@@ -126,7 +136,7 @@ def _advise(settings: Settings, places: dict[str, tuple[Place, str]], report: Re
 
 def warn_unknown_variables(env: Mapping[str, str], used: frozenset[str], report: Report) -> None:
     """Warn of ``PROXYD_`` variables that are neither settings nor named in the file."""
-    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    known = [f"{PREFIX}{name.upper()}" for name in (*Settings.model_fields, *OTHER_NAMES)]
     for variable in env:
         if variable.startswith(PREFIX) and variable not in known and variable not in used:
             report.warn(Place(variable), "", "no setting has this name", nearest(variable, known))

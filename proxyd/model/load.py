@@ -64,16 +64,20 @@ def load(
     Raises:
         ConfigError: The file cannot be read, or what it holds is refused; it lists every problem.
     """
+    return load_text(read_text(path), str(path), env=env, plugins=plugins, overrides=overrides)
+
+
+def read_text(path: Path | str) -> str:
+    """Return the text of a file; raises ConfigError where it cannot be read."""
     name = str(path)
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        return Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ConfigError([Problem(Place(name), "", f"cannot be read: {error.strerror or error}")]) from None
     except UnicodeDecodeError as error:
         raise ConfigError(
             [Problem(Place(name), "", f"is not UTF-8: byte {error.start} belongs to no character")]
         ) from None
-    return load_text(text, name, env=env, plugins=plugins, overrides=overrides)
 
 
 def load_text(

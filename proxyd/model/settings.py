@@ -25,6 +25,8 @@ TOKENS: Final = {
     ),
 }
 PROXY_PROTOCOL: Final = "proxy_protocol"  # of real_ip_header, which names no header then
+MAX_WORKERS: Final = 256
+OTHER_NAMES: Final = {"nginx_worker_processes": "workers"}  # of settings, as kong.conf has them
 _APP_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _REFERENCE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 HEADERS: Final = frozenset(
@@ -98,6 +100,18 @@ def _apps(value: object) -> dict[str, str]:
     return dict(pairs)
 
 
+def _workers(value: object) -> object:
+    """Return a number, or auto; 0 for ``off``."""
+    if value is False or value == "off":
+        return 0
+    if value == "auto":
+        return value
+    text = str(value)
+    if isinstance(value, bool) or not text.isascii() or not text.isdigit() or int(text) > MAX_WORKERS:
+        raise ValueError(f"must be a number up to {MAX_WORKERS}, auto, or off", "auto is one per core")
+    return int(text)
+
+
 def _file(value: object) -> object:
     return "off" if value is False else value
 
@@ -122,6 +136,7 @@ def _slow(value: object) -> str | float:
 
 Seconds = Annotated[float, BeforeValidator(units.duration)]
 Bytes = Annotated[int, BeforeValidator(units.size)]
+Workers = Annotated[int | Literal["auto"], BeforeValidator(_workers)]
 Switch = Annotated[bool, BeforeValidator(units.switch)]
 Words = Annotated[tuple[str, ...], BeforeValidator(units.words)]
 Listens = Annotated[tuple[Listen, ...], BeforeValidator(parse_listen)]
@@ -275,6 +290,10 @@ class Settings(Entity):
     """File in which processes of one machine share counters (``/dev/shm/proxyd``); empty: each has its own."""
     shutdown_timeout: Seconds = 10.0
     """How long running requests have before they are cut."""
+    workers: Workers = 0
+    """How many processes serve under a master: a number, auto for one per core, or off for one process and no master."""
+    worker_max_memory: Bytes = 0
+    """Resident memory of a worker at which it is replaced; 0 is no limit."""
     demo: Switch = False
     """Whether the embedded demo backend runs beside the gateway."""
 
@@ -293,7 +312,7 @@ def _shown(name: str, value: object) -> str:
     """Write a default the way a user would."""
     if value in (None, (), {}):
         return "none"
-    if isinstance(value, bool):
+    if isinstance(value, bool) or name == "workers":
         return "`on`" if value else "`off`"
     if isinstance(value, tuple):
         return f"`{', '.join(str(item) for item in value)}`"

@@ -73,6 +73,12 @@ def why_refused(error: Exception) -> list[Problem]:
     return [Problem(Place("configuration"), "", f"not loaded: {type(error).__name__}, see the event log")]
 
 
+def changed_settings(before: Settings, after: Settings) -> list[str]:
+    """Name the settings that differ: they take effect with a restart."""
+    names = type(after).model_fields.keys() - {"declarative_config"}
+    return sorted(name for name in names if getattr(before, name) != getattr(after, name))
+
+
 class Worker:
     """A running gateway. ``load`` reads the configuration anew for a reload; it may take seconds.
 
@@ -246,10 +252,13 @@ class Worker:
     async def _take_over(self, prepared: Prepared) -> None:
         await self._put_in(prepared)
         loaded = prepared.loaded
+        self.config.loaded(loaded.hash)
+        if self._name:  # of several, who asked for it tells
+            return
         for warning in loaded.warnings:
             log.warning("configuration", problem=str(warning))
-        self.config.loaded(loaded.hash)
-        self._tell_fixed(loaded.settings)
+        if changed := changed_settings(self.settings, loaded.settings):
+            log.warning("settings that take effect with a restart have changed", settings=changed)
         log.notice("reloaded", generation=self.config.generation, routes=self._routes())
 
     async def _put_in(self, prepared: Prepared) -> None:
@@ -277,14 +286,10 @@ class Worker:
         self.config.refused(problems)
         log.error("reload refused", problems=[str(problem) for problem in problems])
 
-    def _tell_fixed(self, settings: Settings) -> None:
-        changed = [
-            name
-            for name in type(settings).model_fields
-            if getattr(settings, name) != getattr(self.settings, name) and name != "declarative_config"
-        ]
-        if changed:
-            log.warning("settings that take effect with a restart have changed", settings=changed)
+    async def upgrade(self) -> bool:
+        """Refuse to take new code over: who manages one process alone starts it anew."""
+        log.error("not upgraded", reason="there are no workers to replace: restart the process")
+        return False
 
     def reopen_logs(self) -> None:
         """Go on in new log files, after rotation."""

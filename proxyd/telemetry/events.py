@@ -77,6 +77,7 @@ class _Output:
         self.render: Callable[[Any, str, Event], bytes] = _to_json
         self.format_exceptions = True
         self.write: Callable[[bytes], None] = _stderr
+        self.bound: dict[str, Any] = {}
 
     def msg(self, line: bytes) -> None:
         """Take a rendered line from structlog."""
@@ -92,6 +93,7 @@ def _finish(logger: Any, name: str, event: Event) -> bytes:
         "level": event.pop("level"),
         "component": event.pop("component"),
         "event": event.pop("event"),
+        **_output.bound,
     }
     if _output.format_exceptions:
         structlog.processors.format_exc_info(logger, name, event)
@@ -156,6 +158,11 @@ def set_level(level: str) -> None:
     """Log events of this level and above; one of LEVELS."""
     _output.rank = _RANK[level]
     logging.root.setLevel(_TO_STDLIB[_RANK[level]])
+
+
+def bind(**values: Any) -> None:
+    """Have every line of this process carry these values, as the number of the worker."""
+    _output.bound = values
 
 
 def configure(level: str, destination: str, environ: Mapping[str, str] = os.environ) -> LineWriter | None:

@@ -1,14 +1,14 @@
-"""How much memory this process holds, and how much there is."""
+"""How much memory a process holds, and how much there is."""
 
 from __future__ import annotations
 
 import os
 
 
-def resident_bytes() -> int | None:
-    """Return the memory that this process holds, in bytes; None where there is no /proc."""
+def resident_bytes(pid: int | str = "self") -> int | None:
+    """Return the memory that a process holds, this one by default, in bytes; None where that cannot be told."""
     try:
-        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123  # a file of the kernel's, no disk is read
+        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123  # a file of the kernel's, no disk is read
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return None

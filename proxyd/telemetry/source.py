@@ -171,12 +171,23 @@ class ConfigState:
         self.last_attempt = self._time()
 
 
-class StatusSource(Protocol):
-    """What the runtime tells about itself; cheap calls, made on every scrape."""
+class Configured(Protocol):
+    """What runs a configuration."""
 
     @property
     def config(self) -> ConfigState:
         """The state of the configuration."""
+
+
+class Ready(Protocol):
+    """What is ready for traffic, or is not."""
+
+    def not_ready(self) -> str:
+        """Say why no traffic should come here now (starting, draining), or nothing where it may."""
+
+
+class StatusSource(Configured, Ready, Protocol):
+    """What the runtime tells about itself; cheap calls, made on every scrape."""
 
     @property
     def tls_state(self) -> TlsState:
@@ -196,6 +207,3 @@ class StatusSource(Protocol):
 
     def limits(self) -> LimitCounts:
         """Tell how counting for limits goes."""
-
-    def not_ready(self) -> str:
-        """Say why no traffic should come here now (starting, draining), or nothing where it may."""

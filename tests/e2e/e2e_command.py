@@ -49,7 +49,7 @@ class Running:
         self.output = ""
 
     @classmethod
-    async def start(cls, config: Path, directory: Path, **env: str) -> Running:
+    async def start(cls, config: Path, directory: Path, patience: float = PATIENCE, **env: str) -> Running:
         """Start it on ports of the system's choice, and wait until it serves."""
         settings = {
             "PROXYD_PROXY_LISTEN": "127.0.0.1:0",
@@ -67,12 +67,16 @@ class Running:
             stderr=asyncio.subprocess.PIPE,
         )
         running = cls(process)
-        await running.event("started")
+        try:
+            await running.event("started", patience)
+        except BaseException:
+            await running.kill()
+            raise
         return running
 
-    async def event(self, name: str) -> dict[str, Any]:
+    async def event(self, name: str, patience: float = PATIENCE) -> dict[str, Any]:
         """Read the event log up to and with an event of this name."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             while line := await self.process.stderr.readline():
                 self.events.append(json.loads(line))
                 if self.events[-1]["event"] == name:

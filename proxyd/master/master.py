@@ -1,0 +1,217 @@
+"""The master: it binds, starts workers, hands them the configuration, and never sees a request.
+
+It implements what ``process.life`` asks of a process, for all workers together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from proxyd.clock import Clock
+from proxyd.control.crew import crew_app
+from proxyd.control.server import AppServer
+from proxyd.errors import ConfigError
+from proxyd.master.child import Order
+from proxyd.master.crew import Crew
+from proxyd.master.reloading import reload
+from proxyd.master.sockets import Sockets
+from proxyd.master.watch import Watch
+from proxyd.process.tls import Tls
+from proxyd.telemetry.events import get_logger
+from proxyd.telemetry.source import ConfigState
+from proxyd.telemetry.worker_families import WorkerCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxyd.master.child import Child, Figures
+    from proxyd.model.load import Loaded
+    from proxyd.model.settings import Settings
+    from proxyd.telemetry.writer import LineWriter
+
+REPORT_WAIT = 2.0  # seconds that workers get to answer for themselves
+
+log = get_logger("master")
+
+
+class Master:
+    """``count`` workers as one gateway. ``read`` returns the text of the file called ``name`` anew; it may raise ConfigError."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        text: str,
+        name: str,
+        read: Callable[[], str],
+        count: int,
+        clock: Clock | None = None,
+        events_writer: LineWriter | None = None,
+        figures: Figures | None = None,
+    ) -> None:
+        self.settings: Settings = loaded.settings
+        self.counts = WorkerCounts()
+        self.status_addresses: list[str] = []
+        self._clock = clock or Clock()
+        self.config = ConfigState(self._clock)
+        self._text = self._base = text
+        self._name = name
+        self._read = read
+        self._loaded = loaded
+        self._events_writer = events_writer
+        self._sockets = Sockets(self.settings.proxy_listen)
+        self._counters: int | None = None
+        self._not_ready = "starting"
+        self._reloads = 0
+        self._replacing = asyncio.Lock()
+        self.crew = Crew(
+            count, self._order, self._clock, self.counts, lambda: self.settings.shutdown_timeout, figures
+        )
+        self._watch = Watch(self.crew, self.settings, self._clock)
+        self.started_at = self._clock.time()
+        self._tls = Tls(self.settings, self._clock)
+        self._started = contextlib.AsyncExitStack()  # what is to be ended, the last begun first
+
+    def __repr__(self) -> str:
+        return f"<Master {self._not_ready or 'ready'} {self.crew!r}>"
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where clients connect, as URLs."""
+        return self._sockets.addresses
+
+    # --- start -----------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin to serve, with every worker; raises ConfigError as one process would."""
+        self._sockets.open(len(self.crew.slots))
+        if not self.settings.shared_memory:
+            # It has no name, so that nothing stays behind, and lives as long as anybody has it open.
+            self._counters = os.memfd_create("proxyd-counters", os.MFD_CLOEXEC)
+        await self._start_servers()
+        await self.crew.start()
+        self._watch.start()
+        self.config.loaded(digest_of(self._text))
+        self._not_ready = ""
+        log.notice(
+            "started", listen=self.addresses, status=self.status_addresses, workers=len(self.crew.slots)
+        )
+
+    async def _start_servers(self) -> None:
+        """Serve what tells of all workers, here where they are known."""
+        settings = self.settings
+        if any(listen.ssl for listen in (*settings.status_listen, *settings.admin_listen)):
+            self._tls.take(await self._tls.load(self._loaded))
+        context = self._tls.front.context if self._tls.front is not None else None
+        for setting in ("status_listen", "admin_listen"):
+            if listens := getattr(settings, setting):
+                server = AppServer(crew_app(self), listens, setting, context)
+                self._started.push_async_callback(server.stop)
+                await server.start()
+                if setting == "status_listen":
+                    self.status_addresses = list(server.addresses)
+
+    def _order(self) -> Order:
+        return Order(
+            self._text,
+            self._base,
+            self._name,
+            [dataclasses.asdict(listen) for listen in self.settings.proxy_listen],
+            self._sockets.descriptors(),
+            self._counters,
+        )
+
+    # --- what is asked of it ---------------------------------------------------------------------------------
+
+    async def reload(self) -> bool:
+        """Have all workers take the file's present content over, or none where one refuses it; true for the former."""
+        self._reloads += 1
+        try:
+            text = await asyncio.to_thread(self._read)
+            async with self.crew.calm.changing():
+                outcome = await reload(self.crew.serving, self._reloads, text, lambda: self._decide(text))
+        except ConfigError as error:
+            self.config.refused(error.problems)
+            log.error("reload refused", problems=[str(one) for one in error.problems])  # noqa: TRY400  # no traceback
+            return False
+        self.crew.hurry()
+        for warning in outcome.warnings:
+            log.warning("configuration", problem=warning)
+        if outcome.changed:
+            log.warning("settings that take effect with a restart have changed", settings=outcome.changed)
+        log.notice("reloaded", generation=self.config.generation, routes=outcome.routes)
+        return True
+
+    def _decide(self, text: str) -> None:
+        self._text = text
+        self.config.loaded(digest_of(text))
+
+    async def upgrade(self) -> bool:
+        """Replace all workers, one by one, by such as run what is installed now; true where all are."""
+        async with self._replacing:
+            before, self._base = self._base, self._text
+            done = await self.crew.replace()
+            if done:
+                log.notice("upgraded", workers=len(self.crew.slots))
+            else:
+                self._base = before
+            return done
+
+    def reopen_logs(self) -> None:
+        """Go on in new log files, in every process."""
+        if self._events_writer is not None:
+            self._events_writer.reopen()
+        for child in self.crew.children:
+            child.tell("reopen")
+
+    # --- the end ---------------------------------------------------------------------------------------------
+
+    async def stop(self, *, drain: float | None = None, delay: float = 0.0) -> None:
+        """Stop accepting after ``delay`` seconds, let requests finish for ``drain``, and end; works after a half start."""
+        was_ready = not self._not_ready
+        self._not_ready = "draining"
+        await self._watch.stop()
+        if delay and was_ready:
+            await self._patience(delay)
+        self._sockets.close()
+        await self.crew.stop(self.settings.shutdown_timeout if drain is None else drain)
+        await self._started.aclose()
+        if self._counters is not None:
+            os.close(self._counters)
+            self._counters = None
+        if was_ready:
+            log.notice("stopped")
+
+    async def _patience(self, delay: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.crew.cutting.wait(), delay)
+
+    def cut(self) -> None:
+        """Wait for nothing any longer."""
+        self.crew.cut()
+
+    def not_ready(self) -> str:
+        """Say why no traffic should come here now, or nothing where it may."""
+        if not self._not_ready and not self.crew.serving:
+            return "no worker"
+        return self._not_ready
+
+    # --- figures ---------------------------------------------------------------------------------------------
+
+    def workers(self) -> list[Child]:
+        """Return every worker that has a process, by slot; one that drains stands beside its successor."""
+        return self.crew.children
+
+    async def refresh(self, within: float = REPORT_WAIT) -> None:
+        """Have every worker write down its figures now; who does not in time is left out."""
+        asked = [child for child in self.crew.children if child.state != "starting"]
+        await asyncio.gather(*(child.ask("report", within=within) for child in asked), return_exceptions=True)
+
+
+def digest_of(text: str) -> str:
+    """Return the SHA-256 of a text, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,80 @@
+"""Looks after workers that are there: one that hangs is ended, and one that has grown too large is replaced."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from proxyd.master.channel import ChannelError
+from proxyd.telemetry.events import get_logger
+from proxyd.telemetry.memory import resident_bytes
+
+if TYPE_CHECKING:
+    from proxyd.clock import Clock
+    from proxyd.master.child import Child
+    from proxyd.master.crew import Crew
+    from proxyd.model.settings import Settings
+
+INTERVAL = 2.0  # seconds between two looks
+YOUNG = 60.0  # seconds in which a worker is not replaced again, however large it is
+HANG = 30.0  # seconds without an answer that a worker is given up after
+
+log = get_logger("master")
+
+
+class Watch:
+    """Looks at each worker of a crew."""
+
+    def __init__(self, crew: Crew, settings: Settings, clock: Clock) -> None:
+        self._crew = crew
+        self._settings = settings
+        self._clock = clock
+        self._looking: asyncio.Task[None] | None = None
+        self._asked: dict[Child, asyncio.Task[None]] = {}
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._looking = asyncio.get_running_loop().create_task(self._look())
+
+    async def stop(self) -> None:
+        """Look no longer; works without ``start``."""
+        looking, self._looking = self._looking, None
+        tasks = [*self._asked.values(), *([looking] if looking is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            for child in self._crew.serving:
+                if child.alive() and child not in self._asked:
+                    task = asyncio.get_running_loop().create_task(self._ping(child))
+                    self._asked[child] = task
+            await self._weigh()
+
+    async def _ping(self, child: Child) -> None:
+        try:
+            await child.ask("ping", within=HANG)
+        except ChannelError:
+            if not child.leaving.is_set():
+                log.error("worker hangs and is ended", worker=child.slot, pid=child.pid)  # noqa: TRY400
+                child.hung = True
+                await child.kill()
+        finally:
+            self._asked.pop(child, None)
+
+    async def _weigh(self) -> None:
+        limit = self._settings.worker_max_memory
+        if not limit:
+            return
+        for slot in self._crew.slots:
+            child = slot.serving
+            if child is None or self._clock.time() - child.started_at < YOUNG:
+                continue
+            used = resident_bytes(child.pid)
+            if used is not None and used > limit:
+                log.warning(
+                    "worker is too large and is replaced", worker=child.slot, rss_bytes=used, limit=limit
+                )
+                await self._crew.replace([slot])
