@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from e2e_events import Events
 from e2e_gateway import Gateway, config_for
+from e2e_prometheus import PROMETHEUS, Prometheus
 from e2e_wire import Origin, Wire, connect
 
 from proxyd.apps.demo.app import start_demo
@@ -91,3 +92,22 @@ async def backend() -> AsyncIterator[Backend]:
     runner, port = await start_demo("127.0.0.1", 0)
     yield Backend(port)
     await runner.cleanup()
+
+
+@pytest.fixture
+async def prometheus(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Prometheus]]]:
+    """Give what starts Prometheus with the shipped configuration, in front of these status listeners."""
+    if PROMETHEUS is None:
+        pytest.skip("prometheus (Debian package prometheus) is not installed")
+    running: list[Prometheus] = []
+
+    async def start(*status_urls: str) -> Prometheus:
+        directory = tmp_path / f"prometheus{len(running)}"
+        directory.mkdir()
+        targets = [url.partition("//")[2] for url in status_urls]
+        running.append(await Prometheus.start(directory, targets))
+        return running[-1]
+
+    yield start
+    for one in running:
+        await one.stop()
