@@ -254,8 +254,8 @@ def _of_logs(telemetry: Telemetry) -> Iterator[Metric]:
         "proxyd_log_records_dropped", "Records that log plugins gave up.", labels=labels
     )
     # Outputs that differ only in their settings are one series.
-    merged: dict[tuple[str, str], tuple[int, int, int]] = {}
-    for output in telemetry.logs:
+    merged = {key: (0, *counts) for key, counts in telemetry.logs.past.items()}
+    for output in telemetry.logs.told():
         key = (output.plugin, output.destination)
         before = merged.get(key, (0, 0, 0))
         merged[key] = (

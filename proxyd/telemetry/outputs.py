@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
 GRACE = 5.0  # seconds that a stopping gateway gives all of them together
+PAST = 1000  # destinations that are no more, and whose counts go on being told
 
 log = get_logger("logs")
 
@@ -55,19 +56,25 @@ OutputT = TypeVar("OutputT", bound=Output)
 class Outputs:
     """Every output of a process, by what makes two of them the same.
 
-    ``tls`` is what the certificates of collectors are verified with, None for what the system trusts.
+    ``tls`` is what the certificates of collectors are verified with, None for what the system trusts. ``past`` has the
+    records that were sent and dropped by outputs which are closed, by their labels.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.tls = tls
+        self.past: dict[tuple[str, str], tuple[int, int]] = {}
         self._shared: dict[Hashable, tuple[Output, int]] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: dict[asyncio.Task[None], Output] = {}
 
     def __repr__(self) -> str:
         return f"<Outputs {len(self._shared)} closing={len(self._closing)}>"
 
     def __iter__(self) -> Iterator[Output]:
         return iter([output for output, _ in self._shared.values()])
+
+    def told(self) -> list[Output]:
+        """List those that there are figures of: the ones that are closing, too."""
+        return [*self, *self._closing.values()]
 
     def acquire(self, key: Hashable, make: Callable[[], OutputT]) -> OutputT:
         """Return the output of this key, made where it is not there yet."""
@@ -81,12 +88,20 @@ class Outputs:
         if users > 1:
             self._shared[key] = output, users - 1
             return
+        self._close(output)
+
+    def _close(self, output: Output) -> None:
         task = asyncio.get_running_loop().create_task(output.close(GRACE))
-        self._closing.add(task)
+        self._closing[task] = output
         task.add_done_callback(self._closed)
 
     def _closed(self, task: asyncio.Task[None]) -> None:
-        self._closing.discard(task)
+        output = self._closing.pop(task)
+        key = (output.plugin, output.destination)
+        sent, dropped = self.past.pop(key, (0, 0))
+        self.past[key] = sent + output.sent, dropped + output.dropped
+        if len(self.past) > PAST:
+            del self.past[next(iter(self.past))]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("an output did not close cleanly", exc_info=error)
 
@@ -97,9 +112,9 @@ class Outputs:
 
     async def stop(self) -> None:
         """Wait until everything that was let go of is closed."""
-        for output, _ in self._shared.values():  # a plugin did not stop
-            self._closing.add(asyncio.get_running_loop().create_task(output.close(GRACE)))
-        self._shared.clear()
+        shared, self._shared = self._shared, {}
+        for output, _ in shared.values():  # a plugin did not stop
+            self._close(output)
         await asyncio.gather(*self._closing, return_exceptions=True)
 
 
@@ -119,13 +134,13 @@ class FileOutput:
 
     @property
     def waiting(self) -> int:
-        """Lines are written as they come: what waits is not counted."""
-        return 0
+        """Lines handed over, and neither written nor dropped yet."""
+        return max(self._lines - self._writer.written - self._writer.dropped, 0)
 
     @property
     def sent(self) -> int:
-        """Lines handed over and not dropped."""
-        return self._lines - self._writer.dropped
+        """Lines written."""
+        return self._writer.written
 
     @property
     def dropped(self) -> int:

@@ -19,7 +19,7 @@ from proxyd.telemetry.exposition import process_registry
 from proxyd.telemetry.figures import LAYOUT, SLICE, meter_row, tally_row
 from proxyd.telemetry.journal import FIGURES, LIVE
 from proxyd.telemetry.memory import resident_bytes
-from proxyd.telemetry.sums import plain
+from proxyd.telemetry.sums import keep_lasting, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from proxyd.telemetry.journal import Journal
     from proxyd.telemetry.record import Telemetry
     from proxyd.telemetry.source import StatusSource
+    from proxyd.telemetry.sums import Plain
 
 PERIOD = 1.0  # seconds between two reports that nobody has asked for
 
@@ -52,6 +53,7 @@ class Reporter:
         self._asked: asyncio.Event = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._number = 0
+        self._last: list[Plain] = []  # families of the last report
 
     def __repr__(self) -> str:
         return f"<Reporter {'running' if self._task else 'stopped'} reports={self._number}>"
@@ -91,7 +93,9 @@ class Reporter:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            self.write_now()
+            self._number += 1
+            for _ in self._report(last=True):
+                pass
 
     # --- a report --------------------------------------------------------------------------------------------
 
@@ -112,7 +116,7 @@ class Reporter:
         for _ in self._report():
             pass
 
-    def _report(self) -> Iterator[None]:
+    def _report(self, *, last: bool = False) -> Iterator[None]:
         first = self._journal.count
         meters: list[Row] = []
         for number, meter in enumerate(list(self._telemetry.meters.used())):
@@ -126,6 +130,9 @@ class Reporter:
                 yield
         rest: dict[str, Any] = {}
         yield from self._rest(rest)
+        if last:  # parts that have ended tell no more, and what they had counted is not to be lost
+            keep_lasting(rest["families"], self._last)
+        self._last = rest["families"]
         document = orjson.dumps({"layout": LAYOUT, "meters": meters, "tallies": tallies, **rest})
         self._journal.store(FIGURES, document, first)
 

@@ -23,6 +23,20 @@ def plain(metric: Metric) -> Plain:
     return [metric.name, metric.documentation, metric.type, samples]
 
 
+def keep_lasting(now: list[Plain], before: Iterable[Plain]) -> None:
+    """Add to families the counters and histograms of an earlier moment that are in them no more."""
+    there = {family[0]: family for family in now}
+    for name, documentation, kind, samples in before:
+        if not rule_of(name, kind).lasting:
+            continue
+        family = there.get(name)
+        if family is None:
+            now.append([name, documentation, kind, samples])
+            continue
+        told = {(sample, str(labels)) for sample, labels, _ in family[3]}
+        family[3] += [one for one in samples if (one[0], str(one[1])) not in told]
+
+
 class Family:
     """One family, and the values of its series."""
 

@@ -57,6 +57,7 @@ class LineWriter:
     ) -> None:
         self.destination = destination
         self.pending = 0
+        self.written = 0  # lines
         self.dropped = 0  # lines
         self.follow = follow
         self._limit = limit
@@ -131,12 +132,12 @@ class LineWriter:
     def _run(self) -> None:
         mark: tuple[bytes, int] | None = None
         while mark is not _CLOSE:
-            data, mark = self._take()
+            data, lines, mark = self._take()
             fine = True
             if data and (self._fd == NONE or (self.follow and self._moved())):
                 fine = self._reopen()
             if data:
-                fine = self._write(data) and fine
+                fine = self._write(data, lines) and fine
             if mark is _REOPEN:
                 fine = self._reopen() and fine
             if fine:
@@ -145,19 +146,20 @@ class LineWriter:
                 self.pending -= len(data)
         self._close_file()
 
-    def _take(self) -> tuple[bytes, tuple[bytes, int] | None]:
-        """Wait for lines, and return all that there are up to a mark, and the mark."""
+    def _take(self) -> tuple[bytes, int, tuple[bytes, int] | None]:
+        """Wait for lines, and return all that there are up to a mark, how many, and the mark."""
         item = self._queue.get()
         if item is not _CLOSE and item is not _REOPEN and self._pause:
             self._hurry.wait(self._pause)
         self._hurry.clear()
-        pieces = []
+        pieces, lines = [], 0
         while item is not _CLOSE and item is not _REOPEN:
             pieces.append(item[0])
+            lines += item[1]
             if self._queue.empty():
-                return b"".join(pieces), None
+                return b"".join(pieces), lines, None
             item = self._queue.get()
-        return b"".join(pieces), item
+        return b"".join(pieces), lines, item
 
     def _reopen(self) -> bool:
         try:
@@ -189,10 +191,10 @@ class LineWriter:
             return True
         return not os.path.samestat(there, os.fstat(self._fd))
 
-    def _write(self, data: bytes) -> bool:
+    def _write(self, data: bytes, lines: int) -> bool:
         """Write lines, or count those that could not be and return false."""
         if self._fd == NONE:
-            self._lost(data.count(b"\n"))
+            self._lost(lines)
             return False
         done = 0
         try:
@@ -207,9 +209,12 @@ class LineWriter:
                     done += written
         except OSError as error:
             self._torn = self._torn or (done > 0 and data[done - 1] != LINE_FEED)
-            self._lost(data.count(b"\n", done))
+            lost = data.count(b"\n", done)
+            self.written += lines - lost
+            self._lost(lost)
             self._tell(error)
             return False
+        self.written += lines
         return True
 
     def _lost(self, lines: int) -> None:

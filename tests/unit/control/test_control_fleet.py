@@ -247,6 +247,23 @@ async def test_openmetrics_has_one_end_and_exemplars_of_any_worker(fleet, worker
     assert exemplars == [f"{1:032x}"]
 
 
+async def test_a_worker_that_ends_leaves_what_its_parts_had_counted(fleet, worker):
+    """What is stopped before the last report is in it as it was told before."""
+    one = worker(0, 100)
+    one.telemetry.deliveries.of("zipkin").sent = 3
+    one.reporter.start()
+    one.telemetry.deliveries.by_plugin.clear()
+    one.telemetry.deliveries.of("opentelemetry").sent = 4
+    one.source.key_sets = list
+    await one.reporter.stop()
+    fleet.ended(100)
+    samples = await samples_of(fleet)
+    assert samples["proxyd_spans_total", ("plugin", "zipkin"), ("result", "sent")] == 3
+    assert samples["proxyd_spans_total", ("plugin", "opentelemetry"), ("result", "sent")] == 4
+    fetches = {dict(key[1:])["result"]: value for key, value in samples.items() if "jwks_fetches" in key[0]}
+    assert fetches == {"success": 3, "failure": 1}
+
+
 async def test_figures_of_another_layout_are_left_out(fleet, worker):
     """A worker of a version that writes otherwise is not guessed at."""
     one = worker(0, 100)

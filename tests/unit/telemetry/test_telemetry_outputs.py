@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 from proxyd.telemetry.outputs import FileOutput, Outputs
 
@@ -45,6 +46,21 @@ async def test_an_output_lives_as_long_as_its_users():
     assert first.events == ["reopen", "close", "closed"]
 
 
+async def test_what_a_closed_output_sent_goes_on_being_told(monkeypatch):
+    """Its counts stay under its labels, with those of its successors, for as many destinations as there is room."""
+    monkeypatch.setattr("proxyd.telemetry.outputs.PAST", 2)
+    outputs = Outputs()
+    for destination in ("a", "b", "b", "c"):
+        output = outputs.acquire("key", Memory)
+        output.destination, output.sent, output.dropped = destination, 3, 1
+        output.may_close.set()
+        outputs.release("key")
+        assert outputs.told() == [output]
+        await outputs.stop()
+    assert outputs.told() == []
+    assert outputs.past == {("memory", "b"): (6, 2), ("memory", "c"): (3, 1)}
+
+
 async def test_stopping_closes_what_nobody_let_go_of():
     """A plugin that fails to stop does not keep its output open."""
     outputs = Outputs()
@@ -68,6 +84,25 @@ async def test_a_file_that_cannot_be_opened_costs_its_lines(tmp_path, capsys):
     assert path.read_bytes() == b"four\n"
     assert (output.sent, output.dropped, output.waiting) == (1, 3, 0)
     assert capsys.readouterr().err.count("log lines are being lost") == 1
+
+
+async def test_lines_are_sent_when_they_are_written(tmp_path):
+    """What the disk has not taken yet waits: a count of lines that were sent never has to be taken back."""
+    os.mkfifo(tmp_path / "log")
+    reader = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)
+    output = FileOutput("file-log", str(tmp_path / "log"))
+    try:
+        for _ in range(100):
+            output.write([b"x" * 4095])  # more than a pipe holds
+        while not output.sent:  # noqa: ASYNC110  # the thread tells nobody
+            await asyncio.sleep(0)
+        assert output.sent + output.waiting == 100
+        assert output.waiting > 0
+    finally:
+        os.close(reader)
+    await output.close(5.0)
+    assert output.sent < 100
+    assert (output.sent + output.dropped, output.waiting) == (100, 0)
 
 
 async def test_a_full_disk_costs_lines_and_no_more(capsys):
