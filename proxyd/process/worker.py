@@ -21,7 +21,8 @@ from proxyd.gateway.forward import Forwarder
 from proxyd.gateway.forwarded import RealIP, TrustedIPs
 from proxyd.gateway.handler import Handler
 from proxyd.gateway.tasks import Tasks
-from proxyd.process import assemble
+from proxyd.process import assemble, seen
+from proxyd.process.reports import Reports, consumer_labels
 from proxyd.process.retired import Retired
 from proxyd.process.timings import make_marks, make_slow_log
 from proxyd.process.tls import Tls
@@ -83,7 +84,8 @@ class Worker:
     """A running gateway. ``load`` reads the configuration anew for a reload; it may take seconds.
 
     ``given`` are sockets that are there already, by setting and entry; ``counters`` is the descriptor of the file in
-    which it counts with others, where the settings name none. One of several has a ``name``.
+    which it counts with others, where the settings name none, and ``figures`` that of the file in which its own figures
+    stand for its master. One of several has a ``name``.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Worker:
         *,
         given: Given | None = None,
         counters: int | None = None,
+        figures: int | None = None,
         name: str = "",
     ) -> None:
         self.settings: Settings = loaded.settings
@@ -103,6 +106,7 @@ class Worker:
         self._load = load
         self._given = given or {}
         self._counters = counters
+        self.reports = Reports(figures)
         self._name = name
         self._clock = clock or Clock()
         self.config = ConfigState(self._clock)
@@ -125,9 +129,12 @@ class Worker:
         clock = self._clock
         begun = self._started
         redactor = Redactor()
+        begun.push_async_callback(self.reports.stop)
         access_log = open_access_log(settings.proxy_access_log, clock, loop, redactor)
         slow = make_slow_log(settings, clock, loop, redactor)
-        self.telemetry = Telemetry(clock, access_log, settings.latency_budget, redactor, slow)
+        self.telemetry = Telemetry(
+            clock, access_log, settings.latency_budget, redactor, slow, self.reports.journal
+        )
         begun.callback(self.telemetry.close)
         self.telemetry.logs.tls = assemble.client_tls(settings)
         begun.push_async_callback(self.telemetry.logs.stop)
@@ -157,6 +164,7 @@ class Worker:
         self.tls.take(await self.tls.load(self._loaded))
         context = self.tls.front.context if self.tls.front is not None else None
         await self._start_servers(context)
+        self.reports.start(self.telemetry, self, self._loaded)
         self.listener = Listener(self.clients, self._handler, assemble.client_limits(settings))
         given = self._given.get("proxy_listen")
         self.addresses = await self.listener.start(settings.proxy_listen, context, given)
@@ -278,9 +286,9 @@ class Worker:
     def _forget(self, snapshot: Snapshot, loaded: Loaded) -> None:
         """Let go of what was counted of routes and consumers that are no more."""
         meters = [route.meter for route in snapshot.routes]
-        consumers = {consumer.label for consumer in loaded.configuration.consumers.values()}
         self.telemetry.meters.retain(meters)
-        self.telemetry.tallies.retain(meters, consumers)
+        self.telemetry.tallies.retain(meters, consumer_labels(loaded))
+        self.reports.live(loaded)
 
     def _refuse(self, problems: list[Problem]) -> None:
         self.config.refused(problems)
@@ -332,33 +340,11 @@ class Worker:
 
     def connections(self) -> ConnectionCounts:
         """Count client connections."""
-        clients = self.clients
-        return ConnectionCounts(
-            clients.accepted,
-            clients.refused,
-            len(clients),
-            len(clients) - clients.idle,
-            clients.tunnels,
-            clients.malformed,
-            clients.limit,
-        )
+        return seen.connections(self.clients)
 
     def targets(self) -> Iterable[TargetState]:
         """List every address that requests can be sent to, with its load."""
-        load: dict[tuple[str, str, str], tuple[int, int]] = {}
-        for peer in self._registry.peers:
-            key = (peer.key.group, peer.label, peer.key.endpoint.host)
-            in_flight, open_now = load.get(key, (0, 0))
-            load[key] = (in_flight + peer.inflight, open_now + peer.pool.open)
-        if self._snapshot is not None:
-            for row in self._snapshot.balancers.states():
-                figures = load.pop((row.upstream, row.target, row.address), (0, 0))
-                yield TargetState(
-                    row.upstream, row.target, row.address, row.state.value, *figures, row.ejected
-                )
-        for (group, target, address), figures in load.items():
-            if not group:
-                yield TargetState(group, target, address, "HEALTHCHECKS_OFF", *figures)
+        return seen.targets(self._registry, self._snapshot)
 
     def protections(self) -> Iterable[ProtectionState]:
         """List the upstreams that are protected, and what came of it."""
