@@ -63,6 +63,16 @@ class BodySource(Protocol):
         """Read the whole body, at most ``limit`` bytes; raises ProtocolError(413) beyond."""
 
 
+class Permit(Protocol):
+    """A place among the requests that wait for a service, taken by overload control."""
+
+    def answered(self, exchange: Exchange, status: int, now: float) -> None:
+        """Give it back with the first byte of the answer."""
+
+    def left(self, exchange: Exchange, now: float) -> None:
+        """Give it back without an answer."""
+
+
 class Exchange:
     """One request and its answer.
 
@@ -104,6 +114,8 @@ class Exchange:
     response: ResponseHead | None = None
     own_headers: Headers | None = None  # of the answer, where the gateway gave it itself
     error: GatewayError | None = None
+    permit: Permit | None = None  # held until its answer begins
+    admitted = 0.0  # when that was taken
     # What came of it.
     refusal = ""  # why the request was not taken, for the log
     status = 0  # as sent to the client; 499 when it went away first

@@ -80,6 +80,7 @@ def _status_handler(telemetry: Telemetry, source: StatusSource) -> Handler:
                 "generation": source.config.generation,
                 "last_reload": last_reload(source),
                 "upstreams": _upstreams(source),
+                "overload": _overload(source),
             }
         )
 
@@ -110,6 +111,24 @@ def last_reload(source: Configured) -> dict[str, Any] | None:
         "success": config.last_succeeded,
         "time": timestamp(config.last_attempt),
         "errors": list(config.problems),
+    }
+
+
+def _overload(source: StatusSource) -> dict[str, Any] | None:
+    state = source.overload()
+    if state is None:
+        return None
+    shed: dict[str, dict[str, int]] = {}
+    for (reason, priority), count in state.shed.items():
+        shed.setdefault(reason, {})[priority] = count
+    return {
+        "shedding": state.shedding,
+        "queue_seconds": round(state.delay, 6),
+        "shed_requests": shed,
+        "services": [
+            {"service": one.service, "concurrency_limit": one.limit, "requests_in_flight": one.in_flight}
+            for one in state.services
+        ],
     }
 
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from proxyd.gateway.sink import ClientSink
     from proxyd.gateway.snapshot import CompiledRoute, Snapshot
     from proxyd.gateway.tasks import Tasks
+    from proxyd.overload.control import Overload
+    from proxyd.overload.limit import ConcurrencyLimit
     from proxyd.telemetry.record import Telemetry
 
 NONCE_SIZE = 16  # bytes of a Sec-WebSocket-Key (RFC 6455 section 4.1)
@@ -57,6 +59,7 @@ class Handler:
     ) -> None:
         self.snapshot = snapshot
         self.forwarder: Forwarder  # set by whoever assembles the two
+        self.overload: Overload | None = None  # the same
         self._now = clock.now
         self._tasks = tasks
         self._marks = marks
@@ -75,6 +78,9 @@ class Handler:
         client = exchange.client
         if client.trusted:
             self._real_ip.correct(exchange)
+        if self.overload is not None and self.overload.sheds(exchange, sink, self.snapshot):
+            return
+        if client.trusted:
             exchange.request_id = _incoming_id(request.headers) or new_request_id()
         else:
             exchange.request_id = new_request_id()
@@ -122,6 +128,12 @@ class Handler:
                     sink.attach(waiting)
                     rest = phases[position + 1 :]
                     waiting.task = self._tasks.spawn(self._wait(outcome, exchange, route, sink, rest))
+                return
+        if self.overload is not None:
+            limit: ConcurrencyLimit = route.service.limit  # type: ignore[assignment]
+            refusal = self.overload.admit(exchange, limit, route.rank)
+            if refusal is not None:
+                self.reply(exchange, route, sink, refusal)
                 return
         self.forwarder.start(exchange, route, sink)
 
@@ -208,6 +220,8 @@ class Handler:
     def finished(self, exchange: Exchange, route: CompiledRoute | None) -> None:
         """Record an exchange that is over; called exactly once for each."""
         exchange.ended = self._now()
+        if exchange.permit is not None:
+            exchange.permit.left(exchange, exchange.ended)
         if route is not None:
             for phase in route.pipeline.log:
                 try:

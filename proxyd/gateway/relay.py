@@ -139,6 +139,8 @@ class Relay:
         exchange.response_started = now
         exchange.status = status = head.status
         self._responding = True
+        if exchange.permit is not None:
+            exchange.permit.answered(exchange, status, now)
         self.route.service.balancer.observe(self.peer, status, now - exchange.sent)  # type: ignore[arg-type]
         if status == SWITCHING:
             self._upgrade(head)

@@ -14,11 +14,12 @@ from proxyd.exchange import Reply
 from proxyd.gateway import pipeline
 from proxyd.gateway.paths import compile_joiner
 from proxyd.gateway.router import Router
+from proxyd.overload.ranks import ANONYMOUS, rank_of
 from proxyd.plugin import Scope
 from proxyd.store.consumers import Consumers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pydantic import BaseModel
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from proxyd.gateway.pipeline import Pipeline
     from proxyd.model import entities
     from proxyd.model.entities import Configuration
+    from proxyd.overload.control import Overload
+    from proxyd.overload.limit import ConcurrencyLimit
     from proxyd.plugin import Kit, Plugin
     from proxyd.telemetry.record import RouteMeter, Telemetry
     from proxyd.upstream.balancer import Balancer
@@ -42,6 +45,7 @@ class CompiledService:
     read_timeout: float
     write_timeout: float
     retries: int
+    limit: ConcurrencyLimit | None = None  # where there is overload control
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +64,15 @@ class CompiledRoute:
     preserve_host: bool
     https_only: bool
     meter: RouteMeter
+    rank: int = ANONYMOUS
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A generation. ``plugins`` are the instances that it started and will stop."""
+    """A generation. ``plugins`` are the instances that it started and will stop.
+
+    ``ranked`` tells whether some of its routes are refused earlier or later than others in an overload.
+    """
 
     generation: int
     digest: str
@@ -73,9 +81,16 @@ class Snapshot:
     plugins: tuple[Plugin[Any], ...]
     balancers: Balancers
     consumers: Consumers = field(default_factory=Consumers)
+    ranked: bool = False
 
     def __repr__(self) -> str:
         return f"<Snapshot {self.generation} routes={len(self.routes)} plugins={len(self.plugins)}>"
+
+    def limits(self) -> Iterator[ConcurrencyLimit]:
+        """Iterate over the limits of services that routes lead to; some come more than once."""
+        for route in self.routes:
+            if route.entity is not None and (limit := route.service.limit) is not None:
+                yield limit
 
     async def start(self) -> None:
         """Begin what runs beside requests: names, probes, plugins."""
@@ -121,6 +136,7 @@ def compile_snapshot(
     generation: int,
     digest: str,
     now: Callable[[], float] | None = None,
+    overload: Overload | None = None,
 ) -> Snapshot:
     """Compile a configuration that has been checked; nothing runs yet. With ``now``, plugins are timed."""
     services = {
@@ -131,6 +147,7 @@ def compile_snapshot(
             service.read_timeout / 1000,
             service.write_timeout / 1000,
             service.retries,
+            overload.limit(service.name or service.id) if overload is not None else None,
         )
         for identity, service in configuration.services.items()
         if service.enabled
@@ -152,11 +169,19 @@ def compile_snapshot(
                 preserve_host=route.preserve_host,
                 https_only=is_https_only(route),
                 meter=telemetry.meter(route, entity),
+                rank=rank_of(route.tags, entity.tags if entity is not None else None),
             )
         )
     router = Router((route.route, route) for route in compiled)
     return Snapshot(
-        generation, digest, router, tuple(compiled), tuple(plugins), balancers, consumers or Consumers()
+        generation,
+        digest,
+        router,
+        tuple(compiled),
+        tuple(plugins),
+        balancers,
+        consumers or Consumers(),
+        ranked=any(route.rank != ANONYMOUS for route in compiled),
     )
 
 

@@ -210,6 +210,14 @@ class Settings(Entity):
     """Most requests on one connection."""
     worker_connections: int = Field(512, ge=1)
     """Most client connections at once."""
+    overload_control: Switch = False
+    """Whether requests are refused in good time when more come than the gateway, or a backend, can do."""
+    overload_queue_target: Seconds = Field(0.02, gt=0)
+    """How long requests may stand in line before the gateway reads them."""
+    min_concurrent_requests: int = Field(20, ge=1)
+    """Requests that may wait for a service however slow it is; overload control goes no lower."""
+    max_concurrent_requests: int = Field(1000, ge=1)
+    """Most requests that may wait for a service; overload control goes no higher."""
     lingering_timeout: Seconds = 5.0
     """How long a refused body is read away, so that the client sees the answer."""
 

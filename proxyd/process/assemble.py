@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from proxyd.model.load import Loaded
     from proxyd.model.redis import Redis
     from proxyd.model.settings import Settings
+    from proxyd.overload.control import Overload
     from proxyd.upstream.connector import Endpoint
 
 log = get_logger("worker")
@@ -110,6 +111,7 @@ def make_snapshot(
     generation: int,
     counting: Counting,
     key_sets: KeySets,
+    overload: Overload | None = None,
 ) -> Snapshot:
     """Compile a configuration; nothing of it runs yet. Raises ConfigError."""
     configuration = loaded.configuration
@@ -136,6 +138,7 @@ def make_snapshot(
         generation=generation,
         digest=loaded.hash,
         now=clock.now if times_plugins(settings) else None,
+        overload=overload,
     )
 
 

@@ -22,13 +22,13 @@ from proxyd.gateway.forwarded import RealIP, TrustedIPs
 from proxyd.gateway.handler import Handler
 from proxyd.gateway.tasks import Tasks
 from proxyd.process import assemble, seen
+from proxyd.process.overload import make_overload, watch_loop
 from proxyd.process.reports import Reports, consumer_labels
 from proxyd.process.retired import Retired
 from proxyd.process.timings import make_marks, make_slow_log
 from proxyd.process.tls import Tls
 from proxyd.telemetry.access_log import open_access_log
 from proxyd.telemetry.events import get_logger
-from proxyd.telemetry.lag import LoopLag
 from proxyd.telemetry.record import Telemetry
 from proxyd.telemetry.redact import Redactor
 from proxyd.telemetry.source import (
@@ -36,8 +36,8 @@ from proxyd.telemetry.source import (
     ConnectionCounts,
     KeySetState,
     LimitCounts,
+    OverloadState,
     ProtectionState,
-    TargetState,
     TlsState,
 )
 
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
     from proxyd.process.tls import Material
+    from proxyd.telemetry.source import TargetState
 
     Given = Mapping[str, Mapping[Listen, Sequence[socket.socket]]]  # by setting and entry
 
@@ -140,9 +141,8 @@ class Worker:
         begun.push_async_callback(self.telemetry.logs.stop)
         self._wheel = DeadlineWheel(clock, loop)
         begun.callback(self._wheel.close)
-        lag = LoopLag(self.telemetry.loop_lag, loop, clock.now)
-        lag.start()
-        begun.callback(lag.stop)
+        self._overload = make_overload(settings, clock)
+        begun.callback(watch_loop(self.telemetry.loop_lag, loop, clock, self._overload))
         self._tasks = Tasks(self._crashed)
         begun.push_async_callback(self._tasks.stop)
         self._apps = Apps(settings.apps, self._groups)
@@ -184,6 +184,7 @@ class Worker:
         handler = Handler(
             snapshot, clock, self._tasks, marks, real_ip, self.telemetry, settings.error_default_type
         )
+        handler.overload = self._overload
         send_id = "x-kong-request-id" in settings.headers_upstream
         handler.forwarder = Forwarder(
             clock.now, self._tasks, marks, handler.reply, handler.finished, send_request_id=send_id
@@ -215,6 +216,7 @@ class Worker:
             self.config.generation + 1,
             self._counting,
             self._key_sets,
+            self._overload,
         )
         for warning in snapshot.balancers.warnings:
             log.warning(warning)
@@ -289,6 +291,8 @@ class Worker:
         self.telemetry.meters.retain(meters)
         self.telemetry.tallies.retain(meters, consumer_labels(loaded))
         self.reports.live(loaded)
+        if self._overload is not None:
+            self._overload.retain(snapshot.limits())
 
     def _refuse(self, problems: list[Problem]) -> None:
         self.config.refused(problems)
@@ -358,6 +362,10 @@ class Worker:
         """Tell how counting goes."""
         counting = self._counting
         return LimitCounts(counting.strangers, dict(counting.fallbacks), counting.redis.states())
+
+    def overload(self) -> OverloadState | None:
+        """Tell what overload control does."""
+        return self._overload.state() if self._overload is not None else None
 
     def not_ready(self) -> str:
         """Say why no traffic should come here now, or nothing where it may."""

@@ -14,13 +14,20 @@ PERIOD = 0.25  # seconds between two looks
 
 
 class LoopLag:
-    """Observes, every ``PERIOD``, by how much a timer was late."""
+    """Observes, every ``period`` seconds, by how much a timer was late; ``tell`` hears of each."""
 
-    __slots__ = ("_due", "_handle", "_histogram", "_loop", "_now")
+    __slots__ = ("_due", "_handle", "_histogram", "_loop", "_now", "_period", "_tell")
 
     def __init__(
-        self, histogram: Histogram, loop: asyncio.AbstractEventLoop, now: Callable[[], float]
+        self,
+        histogram: Histogram,
+        loop: asyncio.AbstractEventLoop,
+        now: Callable[[], float],
+        period: float = PERIOD,
+        tell: Callable[[float], None] | None = None,
     ) -> None:
+        self._period = period
+        self._tell = tell
         self._histogram = histogram
         self._loop = loop
         self._now = now
@@ -32,12 +39,15 @@ class LoopLag:
 
     def start(self) -> None:
         """Begin to look."""
-        self._due = self._now() + PERIOD
-        self._handle = self._loop.call_later(PERIOD, self._tick)
+        self._due = self._now() + self._period
+        self._handle = self._loop.call_later(self._period, self._tick)
 
     def _tick(self) -> None:
-        self._histogram.observe(max(self._now() - self._due, 0.0))
+        late = max(self._now() - self._due, 0.0)
+        self._histogram.observe(late)
         self.start()
+        if self._tell is not None:
+            self._tell(late)
 
     def stop(self) -> None:
         """Look no more; works when never started."""

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from proxyd.clock import Clock
     from proxyd.errors import Problem
+    from proxyd.telemetry.histogram import Histogram
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,30 @@ class LimitCounts:
     redis: Mapping[str, bool] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceLoad:
+    """How many requests may wait for a service to begin its answer, and how many do."""
+
+    service: str
+    limit: int
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class OverloadState:
+    """What overload control does: whether requests are shed now because of the gateway's own line, and how late it is.
+
+    ``queue`` is how long requests may have stood in it, ``shed`` the requests that were refused since the start, by
+    reason and priority.
+    """
+
+    shedding: bool
+    delay: float
+    queue: Histogram
+    shed: Mapping[tuple[str, str], int]
+    services: Sequence[ServiceLoad]
+
+
 class ConfigState:
     """Which configuration runs, and what became of the last attempt to load one.
 
@@ -207,3 +232,6 @@ class StatusSource(Configured, Ready, Protocol):
 
     def limits(self) -> LimitCounts:
         """Tell how counting for limits goes."""
+
+    def overload(self) -> OverloadState | None:
+        """Tell what overload control does, or None where it is off."""

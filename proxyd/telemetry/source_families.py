@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
+from proxyd.telemetry.overload_families import of_overload
 from proxyd.telemetry.protection_families import of_protections
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def of_source(source: StatusSource) -> Iterator[Metric]:
     """Yield them, one after the other."""
-    for make in (_of_traffic, _of_targets, of_protections, _of_tls, _of_key_sets, _of_limits):
+    for make in (_of_traffic, _of_targets, of_protections, _of_tls, _of_key_sets, _of_limits, of_overload):
         yield from make(source)
     yield from of_config(source.config)
 

@@ -17,7 +17,7 @@ LAYERS = (
     {"model"},
     {"exchange"},
     {"identity", "store", "telemetry", "transform", "upstream"},
-    {"issuers"},
+    {"issuers", "overload"},
     {"plugin"},
     {"bases"},
     {"plugins", "gateway"},

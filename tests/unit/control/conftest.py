@@ -13,6 +13,7 @@ from proxyd.http1.headers import Headers
 from proxyd.http1.message import RequestHead
 from proxyd.model.entities import Route, Service
 from proxyd.telemetry.fleet import Fleet
+from proxyd.telemetry.histogram import Histogram
 from proxyd.telemetry.journal import Journal
 from proxyd.telemetry.record import Telemetry
 from proxyd.telemetry.report import Reporter
@@ -22,7 +23,9 @@ from proxyd.telemetry.source import (
     ConnectionCounts,
     KeySetState,
     LimitCounts,
+    OverloadState,
     ProtectionState,
+    ServiceLoad,
     TargetState,
     TlsState,
 )
@@ -46,6 +49,13 @@ class FakeSource:
             {"no shared cipher": 3},
         )
         self.reason = ""
+        self.overload_state = OverloadState(
+            shedding=True,
+            delay=0.03,
+            queue=Histogram(),
+            shed={("gateway", "anonymous"): 7, ("backend", "anonymous"): 2, ("backend", "sheddable"): 5},
+            services=[ServiceLoad("shop", 40, 39)],
+        )
         self.counts = ConnectionCounts(accepted=9, refused=1, open=6, answering=4, tunnels=1, limit=64)
         self.target_states = [
             TargetState("shop", "a:80", "10.0.0.1:80", "HEALTHY", in_flight=2, connections=3),
@@ -67,6 +77,9 @@ class FakeSource:
 
     def limits(self):
         return LimitCounts(strangers=7, fallbacks={"file": 2, "redis": 0}, redis={"cache:6379/0": False})
+
+    def overload(self):
+        return self.overload_state
 
     def not_ready(self):
         return self.reason

@@ -101,6 +101,18 @@ async def test_connections_and_bytes_are_told(busy, source):
     assert samples["proxyd_redis_up", ("redis", "cache:6379/0")] == 0
 
 
+async def test_overload_control_is_told_where_it_is_on(busy, source):
+    """Refusals by reason and priority, and what may and does wait for each service; no family where it is off."""
+    source.overload_state.queue.observe(0.03)
+    samples = await samples_of(busy, source)
+    assert samples["proxyd_shed_requests_total", ("priority", "sheddable"), ("reason", "backend")] == 5
+    assert samples["proxyd_concurrency_limit", ("service", "shop")] == 40
+    assert samples["proxyd_concurrency_in_flight", ("service", "shop")] == 39
+    assert samples["proxyd_queue_seconds_count",] == 1
+    source.overload_state = None
+    assert "proxyd_shed" not in await text_of(busy, source)
+
+
 async def test_targets_that_differ_only_in_protocol_are_one_series(busy, source):
     """An address that two services use is shown once: unhealthy if either is, its figures added."""
     source.target_states.append(source.target_states[0])

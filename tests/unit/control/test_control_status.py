@@ -61,6 +61,19 @@ async def test_a_refused_reload_is_shown_with_its_place(client, source):
     assert repr(source.config) == "<ConfigState generation=1 problems=1>"
 
 
+async def test_overload_is_shown_where_it_is_controlled(client, source):
+    """Null where it is not; refusals by reason and priority, and each service's limit where it is."""
+    status = await (await client.get("/status")).json()
+    assert status["overload"] == {
+        "shedding": True,
+        "queue_seconds": 0.03,
+        "shed_requests": {"gateway": {"anonymous": 7}, "backend": {"anonymous": 2, "sheddable": 5}},
+        "services": [{"service": "shop", "concurrency_limit": 40, "requests_in_flight": 39}],
+    }
+    source.overload_state = None
+    assert (await (await client.get("/status")).json())["overload"] is None
+
+
 async def test_before_the_first_configuration_there_is_no_reload(client, source):
     """Until something was loaded, the last reload is null."""
     source.config.last_attempt = 0.0
