@@ -71,7 +71,7 @@ class Master:
         self.crew = Crew(
             count, self._order, self._clock, self.counts, lambda: self.settings.shutdown_timeout, figures
         )
-        self._watch = Watch(self.crew, self.settings, self._clock)
+        self._watch = Watch(self.crew, self.settings.worker_max_memory, self._clock)
         self.started_at = self._clock.time()
         self._tls = Tls(self.settings, self._clock)
         self._started = contextlib.AsyncExitStack()  # what is to be ended, the last begun first

@@ -10,10 +10,11 @@ from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.memory import resident_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from proxyd.clock import Clock
     from proxyd.master.child import Child
     from proxyd.master.crew import Crew
-    from proxyd.model.settings import Settings
 
 INTERVAL = 2.0  # seconds between two looks
 YOUNG = 60.0  # seconds in which a worker is not replaced again, however large it is
@@ -23,14 +24,32 @@ log = get_logger("master")
 
 
 class Watch:
-    """Looks at each worker of a crew."""
+    """Looks at each worker of a crew, every ``interval`` seconds; ``limit`` is what one may hold, 0 anything.
 
-    def __init__(self, crew: Crew, settings: Settings, clock: Clock) -> None:
+    ``weigh`` returns the resident memory of a process.
+    """
+
+    def __init__(
+        self,
+        crew: Crew,
+        limit: int,
+        clock: Clock,
+        *,
+        interval: float = INTERVAL,
+        hang: float = HANG,
+        weigh: Callable[[int], int | None] = resident_bytes,
+    ) -> None:
         self._crew = crew
-        self._settings = settings
+        self._limit = limit
         self._clock = clock
+        self._interval = interval
+        self._hang = hang
+        self._weigh = weigh
         self._looking: asyncio.Task[None] | None = None
         self._asked: dict[Child, asyncio.Task[None]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Watch asked={len(self._asked)}>"
 
     def start(self) -> None:
         """Begin to look."""
@@ -46,16 +65,16 @@ class Watch:
 
     async def _look(self) -> None:
         while True:
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(self._interval)
             for child in self._crew.serving:
                 if child.alive() and child not in self._asked:
                     task = asyncio.get_running_loop().create_task(self._ping(child))
                     self._asked[child] = task
-            await self._weigh()
+            await self._look_at_sizes()
 
     async def _ping(self, child: Child) -> None:
         try:
-            await child.ask("ping", within=HANG)
+            await child.ask("ping", within=self._hang)
         except ChannelError:
             if not child.leaving.is_set():
                 log.error("worker hangs and is ended", worker=child.slot, pid=child.pid)  # noqa: TRY400
@@ -64,15 +83,15 @@ class Watch:
         finally:
             self._asked.pop(child, None)
 
-    async def _weigh(self) -> None:
-        limit = self._settings.worker_max_memory
+    async def _look_at_sizes(self) -> None:
+        limit = self._limit
         if not limit:
             return
         for slot in self._crew.slots:
             child = slot.serving
             if child is None or self._clock.time() - child.started_at < YOUNG:
                 continue
-            used = resident_bytes(child.pid)
+            used = self._weigh(child.pid)
             if used is not None and used > limit:
                 log.warning(
                     "worker is too large and is replaced", worker=child.slot, rss_bytes=used, limit=limit

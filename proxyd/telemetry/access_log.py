@@ -74,4 +74,6 @@ def open_access_log(
     def failed(error: OSError) -> None:
         log.error("access lines are being lost", destination=destination, reason=error.strerror)
 
-    return AccessLog(LineWriter(destination, "proxy_access_log", pause=PAUSE, failed=failed), clock, loop, redactor)
+    return AccessLog(
+        LineWriter(destination, "proxy_access_log", pause=PAUSE, failed=failed), clock, loop, redactor
+    )

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from proxyd.exchange import Exchange
 
 DELAY = 0.1  # seconds from the first noted exchange to its line
-SLICE = 32  # exchanges worked off at once: a fraction of a millisecond, so that no request waits long behind them
+SLICE = (
+    32  # exchanges worked off at once: a fraction of a millisecond, so that no request waits long behind them
+)
 LIMIT = 20_000  # exchanges that may wait
 
 

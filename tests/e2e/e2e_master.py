@@ -99,3 +99,8 @@ def sockets_of(pid: int, port: int) -> int:
         if int(local.split(":")[1], 16) == port and state == "01":
             found.add(f"socket:[{inode}]")
     return len(found & held)
+
+
+def resident(pid: int) -> int:
+    """Return the memory that a process holds, in bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
