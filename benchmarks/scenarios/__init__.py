@@ -9,6 +9,7 @@ from benchmarks.scenarios import (
     exactness,
     plain,
     policies,
+    processes,
     routes,
     slow_clients,
     stream_memory,
@@ -30,4 +31,5 @@ SCENARIOS: dict[str, Callable[[Bench], Section]] = {
     "stream-memory": stream_memory.run,
     "slow-clients": slow_clients.run,
     "exactness": exactness.run,
+    "processes": processes.run,
 }
