@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from proxyd import __version__
 from proxyd.cli import dev_cert, inspect, run
 from proxyd.cli.output import stdout
+from proxyd.process.inherited import NAMES, Descriptor, parse_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,10 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"proxyd {__version__}")
     verbs = _Verbs(parser)
-    serve = verbs.with_config(
-        "run", "start the gateway", run.run, "PROXYD_PROXY_LISTEN=0.0.0.0:80 proxyd run --config kong.yml"
-    )
-    _workers(serve)
+    _run(verbs)
     _worker(verbs)
     verbs.with_config(
         "check",
@@ -62,12 +60,31 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _workers(verb: argparse.ArgumentParser) -> None:
+def _run(verbs: _Verbs) -> None:
+    verb = verbs.with_config(
+        "run", "start the gateway", run.run, "PROXYD_PROXY_LISTEN=0.0.0.0:80 proxyd run --config kong.yml"
+    )
     verb.add_argument(
         "--workers",
         metavar="N|auto|off",
         help="serve with N processes under a master, auto: one per core; default $PROXYD_WORKERS, then the file, then off",
     )
+    verb.add_argument(
+        "--fd",
+        metavar="N[=NAME]",
+        action="append",
+        type=_descriptor,
+        default=[],
+        help="accept from a listening socket that the process was started with, 0 for example; may be repeated. "
+        f"NAME is what it is for ({', '.join(NAMES)}); without it, the entry of its address",
+    )
+
+
+def _descriptor(text: str) -> Descriptor:
+    try:
+        return parse_descriptor(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _worker(verbs: _Verbs) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -17,7 +15,8 @@ from proxyd.master.master import Master
 from proxyd.master.member import Member
 from proxyd.model.grammar import split_port
 from proxyd.model.load import read_text
-from proxyd.process import memory
+from proxyd.process import inherited
+from proxyd.process.life import Life
 from proxyd.process.worker import Worker
 from proxyd.telemetry import events
 
@@ -35,14 +34,18 @@ def run(arguments: argparse.Namespace) -> int:
     name = config.find(arguments.config)
     text = read_text(name)
     loaded = config.read_as(text, name, overrides)
+    descriptors = [*arguments.fd, *inherited.from_environment(os.environ, os.getpid())]
+    count = count_of(loaded.settings.workers)
+    if count and descriptors:
+        raise ProxydError(f"{descriptors[0].source}: workers have sockets of their own; leave workers off")
+    given = inherited.adopt(descriptors, loaded.settings)
     stderr().problems(loaded.warnings, "warning", "yellow")
     writer = events.configure(loaded.settings.log_level, loaded.settings.proxy_error_log)
-    count = count_of(loaded.settings.workers)
 
     def make() -> Worker | Master:
         if count:
-            return Master(loaded, text, name, lambda: read_text(name), count, events_writer=writer)
-        return Worker(loaded, lambda: config.read(arguments.config, overrides))
+            return Master(loaded, text, name, lambda: read_text(name), count)
+        return Worker(loaded, lambda: config.read(arguments.config, overrides), given=given)
 
     try:
         uvloop.run(_serve(make, loaded, writer))
@@ -61,9 +64,7 @@ def worker(arguments: argparse.Namespace) -> int:
     return uvloop.run(serve())
 
 
-async def _serve(
-    make: Callable[[], Worker | Master], loaded: Loaded, events_writer: LineWriter | None
-) -> None:
+async def _serve(make: Callable[[], Worker | Master], loaded: Loaded, writer: LineWriter | None) -> None:
     demo = None
     if loaded.settings.demo:
         from proxyd.apps.demo.app import start_demo  # noqa: PLC0415  # graphql-core, for those who want it
@@ -71,52 +72,11 @@ async def _serve(
         host, port = _address(os.environ.get("BACKEND_ADDRESS") or "127.0.0.1:3000")
         demo, _ = await start_demo(host, port)
     try:
-        await _until_stopped(make(), loaded, events_writer)
+        process = make()
+        await Life(process, lambda: _announce(process, loaded), writer).run()
     finally:
         if demo is not None:
             await demo.cleanup()
-
-
-async def _until_stopped(worker: Worker | Master, loaded: Loaded, events_writer: LineWriter | None) -> None:
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    reload = asyncio.Event()
-    upgrade = asyncio.Event()
-
-    def end() -> None:
-        if stop.is_set():  # asked twice: at once, then
-            worker.cut()
-        stop.set()
-
-    def reopen() -> None:
-        worker.reopen_logs()
-        if events_writer is not None:
-            events_writer.reopen()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
-        loop.add_signal_handler(number, end)
-    loop.add_signal_handler(signal.SIGHUP, reload.set)
-    loop.add_signal_handler(signal.SIGUSR1, reopen)
-    loop.add_signal_handler(signal.SIGUSR2, upgrade.set)
-    try:
-        await worker.start()
-        memory.settle()
-        _announce(worker, loaded)
-        stopping = asyncio.ensure_future(stop.wait())
-        while not stop.is_set():
-            asked = [asyncio.ensure_future(one.wait()) for one in (reload, upgrade)]
-            await asyncio.wait({stopping, *asked}, return_when=asyncio.FIRST_COMPLETED)
-            for one in asked:
-                one.cancel()
-            if reload.is_set():
-                reload.clear()
-                await worker.reload()
-                memory.settle()
-            if upgrade.is_set():
-                upgrade.clear()
-                await worker.upgrade()
-    finally:
-        await worker.stop()
 
 
 def _announce(worker: Worker | Master, loaded: Loaded) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 
@@ -13,7 +13,7 @@ from proxyd.errors import ConfigError, Place, Problem
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
 SHUTDOWN = 2.0  # seconds that requests under way get when the server stops
 
@@ -39,7 +39,10 @@ class ListenLike(Protocol):
 
 
 class AppServer:
-    """An application and its listeners. ``setting`` names them in errors."""
+    """An application and its listeners. ``setting`` names them in errors.
+
+    ``given`` are sockets that others have bound, by their entry; entries without are bound here.
+    """
 
     def __init__(
         self,
@@ -47,11 +50,13 @@ class AppServer:
         listens: Iterable[ListenLike],
         setting: str,
         tls: ssl.SSLContext | None = None,
+        given: Mapping[Any, Sequence[socket.socket]] | None = None,
     ) -> None:
         self.addresses: list[str] = []  # what is listened on, as URLs, ports filled in
         self._listens = tuple(listens)
         self._setting = setting
         self._tls = tls
+        self._given = given or {}
         self._paths: list[Path] = []
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN)
 
@@ -72,20 +77,34 @@ class AppServer:
                 raise ConfigError([problem]) from error
 
     async def _listen(self, listen: ListenLike) -> None:
+        given = self._given.get(listen, ()) if self._given else ()
+        for sock in given:
+            await self._serve(web.SockSite(self._runner, sock, ssl_context=self._context(listen)), listen)
+        if given:
+            return
         if listen.path:
             # Bound here, because asyncio would take the path of a process that is still alive.
             await web.SockSite(self._runner, _bind(listen.path)).start()
             self._paths.append(Path(listen.path))
             self.addresses.append(f"unix:{listen.path}")
             return
-        tls = self._tls if listen.ssl else None
-        if listen.ssl and tls is None:
+        context = self._context(listen)
+        await self._serve(web.TCPSite(self._runner, listen.host, listen.port, ssl_context=context), listen)
+
+    def _context(self, listen: ListenLike) -> ssl.SSLContext | None:
+        if listen.ssl and self._tls is None:
             raise OSError(None, "there is no certificate")
+        return self._tls if listen.ssl else None
+
+    async def _serve(self, site: web.BaseSite, listen: ListenLike) -> None:
         before = len(self._runner.addresses)
-        await web.TCPSite(self._runner, listen.host, listen.port, ssl_context=tls).start()
+        await site.start()
         for address in self._runner.addresses[before:]:
+            if isinstance(address, str):
+                self.addresses.append(f"unix:{address}")
+                continue
             host = f"[{address[0]}]" if ":" in address[0] else address[0]
-            self.addresses.append(f"{'https' if tls else 'http'}://{host}:{address[1]}")
+            self.addresses.append(f"{'https' if listen.ssl else 'http'}://{host}:{address[1]}")
 
     async def stop(self) -> None:
         """Close the listeners; requests under way get ``SHUTDOWN`` seconds. Works after a half start."""

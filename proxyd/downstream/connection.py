@@ -6,9 +6,11 @@ What the bytes mean is the business of ``protocol``, whose ``Downstream`` is thi
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import struct
+import termios
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from proxyd.downstream.proxy_protocol import Source
     from proxyd.exchange import Client
 
+AT_ONCE = 1.0  # seconds in which the loop reads what the kernel has
 LINGER_LIMIT = 256 * 1024  # bytes of a body read over before a connection is closed under it
 
 
@@ -88,6 +91,17 @@ class ClientConnection:
         """Expect something to happen within a time."""
         self._wheel.watch(self, self._wheel.now() + seconds)
 
+    def _await_request(self, since: float) -> None:
+        """Expect another request. While draining too: a head may have said so before that began."""
+        connections = self._connections
+        seconds = connections.grace if connections.draining else self._limits.keepalive_timeout
+        self._wheel.watch(self, since + seconds)
+
+    @property
+    def awaited_since(self) -> float:
+        """Since when a head is being waited for, where one is."""
+        return self.deadline - self._limits.header_timeout
+
     # --- writing ---------------------------------------------------------------------------------------------
 
     def hold(self, head: bytes) -> None:
@@ -136,6 +150,13 @@ class ClientConnection:
             self._within(self._limits.send_timeout)
             self._transport.close()
 
+    def _close_idle(self) -> None:
+        """Close, unless a request has come in this moment."""
+        if self._unread():
+            self._within(AT_ONCE)
+        else:
+            self.close()
+
     def cut(self) -> None:
         """Close at once, whatever is under way."""
         self._transport.abort()
@@ -145,6 +166,16 @@ class ClientConnection:
         descriptor = self._transport.get_extra_info("socket").fileno()
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as alias:
             alias.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def _unread(self) -> bool:
+        """Tell whether the kernel has bytes of the client that the loop has not read yet."""
+        own = self._transport.get_extra_info("socket")
+        if own is None:
+            return False
+        try:
+            return any(fcntl.ioctl(own.fileno(), termios.FIONREAD, bytes(4)))
+        except (OSError, ValueError):
+            return False
 
     def _linger(self) -> None:
         """Close our side, and read over what the client still sends, so that it gets to read the answer.

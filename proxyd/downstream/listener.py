@@ -1,6 +1,6 @@
 """Listening sockets, and the set of connections that came from them.
 
-Sockets are bound here or handed in from outside (``--fd``, systemd), so that one that outlives the process
+Sockets are bound here or handed in from outside (``process.inherited``), so that one that outlives the process
 loses nothing.
 """
 
@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
-import stat
+import socket  # noqa: TC003  # a compiled dataclass needs its types
+import ssl  # noqa: TC003  # the same
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from proxyd.downstream.preface import Gate
 from proxyd.downstream.protocol import Downstream
-from proxyd.errors import ConfigError, Place, Problem
+from proxyd.downstream.sockets import accept, bind, describe, in_the_way
 from proxyd.exchange import Client
 from proxyd.gateway.forwarded import lines_for
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from proxyd.clock import DeadlineWheel
@@ -48,6 +48,7 @@ class Connections:
         self.wheel = wheel
         self.limit = limit
         self.draining = False
+        self.grace = 0.0  # seconds that a connection may idle while draining
         self.accepted = 0
         self.refused = 0
         self.malformed = 0  # did not begin with the PROXY header that was due
@@ -142,17 +143,35 @@ class Connections:
 
     # --- the end ---------------------------------------------------------------------------------------------
 
-    async def drain(self, limit: float) -> bool:
-        """Close what is idle, let the rest finish for up to ``limit`` seconds; false when some did not."""
-        self.draining = True
+    def dismiss(self, grace: float) -> None:
+        """See that idle connections close within ``grace`` seconds, each at once where that is 0.
+
+        A request that comes before is answered: its client does not know yet.
+        """
+        self.grace = grace
+        until = self.wheel.now() + grace
         for connection in self:
-            if connection.idle:
+            if not connection.idle:
+                continue
+            if not grace:
                 connection.close()
-        try:
-            await asyncio.wait_for(self._empty.wait(), limit)
-        except TimeoutError:
-            return False
-        return True
+            elif not 0.0 < connection.deadline < until:
+                self.wheel.watch(connection, until)
+
+    def go_away(self) -> None:
+        """Tell both ends of each WebSocket that it is over."""
+        for connection in list(self._upgraded):
+            connection.go_away()
+
+    def cut_requests(self) -> None:
+        """Cut what is no WebSocket."""
+        for connection in self:
+            if connection not in self._upgraded:
+                connection.cut()
+
+    async def gone(self) -> None:
+        """Wait until there is no connection left."""
+        await self._empty.wait()
 
     async def abort(self) -> None:
         """Cut what is left."""
@@ -184,6 +203,16 @@ def _client(transport: asyncio.Transport, trusted: TrustedIPs, source: Source | 
     return client
 
 
+@dataclass(frozen=True)
+class Door:
+    """A socket that connections come through; ``own`` tells that nobody else has it."""
+
+    server: asyncio.Server | Gate
+    sock: socket.socket
+    tls: ssl.SSLContext | None
+    own: bool
+
+
 class Listener:
     """The sockets of ``proxy_listen``, and for a while those of others that have nobody to accept from them."""
 
@@ -192,14 +221,21 @@ class Listener:
         self._handler = handler
         self._limits = limits
         self._context: ssl.SSLContext | None = None
-        self._servers: dict[str, list[asyncio.Server | Gate]] = {}  # by whose sockets they are
+        self._doors: dict[str, list[Door]] = {}  # by whose sockets they are
+        self._closed: list[Gate] = []  # with connections that are not made yet
         self._unix_paths: list[str] = []
+        self._opening: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
-        return f"<Listener {' '.join(self._servers) or 'closed'}>"
+        return f"<Listener {' '.join(self._doors) or 'closed'}>"
 
     def _make(self) -> Downstream:
         return Downstream(self._connections, self._handler, self._limits)
+
+    @property
+    def entering(self) -> int:
+        """Connections that were accepted, and are not among ``Connections`` yet."""
+        return len(self._opening) + sum(gate.entering for gate in self._closed)
 
     async def start(
         self,
@@ -216,23 +252,28 @@ class Listener:
         addresses: list[str] = []
         for listen in listens:
             sockets = given.get(listen, ()) if given else ()
-            if not sockets:
-                sockets = (bind(listen),)
-                if listen.path:
-                    self._unix_paths.append(listen.path)
-            for sock in sockets:
-                await self.accept("", listen, sock)
+            for sock in sockets or (self._bind(listen),):
+                await self.accept("", listen, sock, own=not sockets)
                 addresses.append(describe(sock, tls=listen.ssl))
         return addresses
 
-    async def accept(self, whose: str, listen: Listen, sock: socket.socket) -> None:
-        """Accept from one more socket, which is closed in the end; raises ConfigError."""
-        servers = self._servers.setdefault(whose, [])
+    def _bind(self, listen: Listen) -> socket.socket:
+        sock = bind(listen)
+        if listen.path:
+            self._unix_paths.append(listen.path)
+        return sock
+
+    async def accept(self, whose: str, listen: Listen, sock: socket.socket, *, own: bool = False) -> None:
+        """Accept from one more socket, which is closed in the end; raises ConfigError.
+
+        One of our ``own`` is held by nobody else.
+        """
+        doors = self._doors.setdefault(whose, [])
         tls = self._context if listen.ssl else None
         try:
             if listen.proxy_protocol:
                 gate = self._gate(sock, tls)
-                servers.append(gate)
+                doors.append(Door(gate, sock, tls, own=own))
                 gate.start(listen.backlog)
                 return
             server = await asyncio.get_running_loop().create_server(
@@ -245,7 +286,7 @@ class Listener:
         except OSError as error:  # somebody else has begun to listen since
             sock.close()
             raise in_the_way(listen, error) from error
-        servers.append(server)
+        doors.append(Door(server, sock, tls, own=own))
 
     def _gate(self, sock: socket.socket, tls: ssl.SSLContext | None) -> Gate:
         def make(source: Source) -> Any:
@@ -255,69 +296,51 @@ class Listener:
 
     def leave(self, whose: str) -> None:
         """Accept no longer from the sockets that were given under this name; what came over them stays."""
-        for server in self._servers.pop(whose, ()):
-            server.close()
+        for door in self._doors.pop(whose, ()):
+            if isinstance(door.server, Gate):
+                door.server.close(last=door.own)
+                self._closed.append(door.server)
+                continue
+            if door.own:
+                self._let_in(door)
+            door.server.close()
 
     def close(self) -> None:
-        """Stop accepting."""
-        for whose in list(self._servers):
-            self.leave(whose)
-        for path in self._unix_paths:
+        """Stop accepting; what waits in the queue of a socket that nobody else has is let in before."""
+        for path in self._unix_paths:  # nobody finds the way to the queue from here on
             with contextlib.suppress(OSError):
                 os.unlink(path)  # noqa: PTH108  # a socket, not a file
         self._unix_paths.clear()
+        for whose in list(self._doors):
+            self.leave(whose)
 
+    def _let_in(self, door: Door) -> None:
+        loop = asyncio.get_running_loop()
+        while (accepted := accept(door.sock)) is not None:
+            task = loop.create_task(self._open(accepted, door.tls))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
 
-def describe(sock: socket.socket, *, tls: bool) -> str:
-    """Name a listening socket as a URL."""
-    scheme = "https" if tls else "http"
-    name = sock.getsockname()
-    if isinstance(name, str):
-        return f"unix:{name}"
-    host = f"[{name[0]}]" if ":" in name[0] else name[0]
-    return f"{scheme}://{host}:{name[1]}"
+    async def _open(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
+        timeout = self._limits.header_timeout if tls is not None else None
+        try:
+            with contextlib.suppress(OSError):  # the client is gone, or its handshake failed
+                await asyncio.get_running_loop().connect_accepted_socket(
+                    self._make,  # type: ignore[type-var]  # as above
+                    sock,
+                    ssl=tls,
+                    ssl_handshake_timeout=timeout,
+                )
+                return
+            sock.close()
+        except asyncio.CancelledError:
+            sock.close()
+            raise
 
-
-def bind(listen: Listen) -> socket.socket:
-    """Open the socket of one ``proxy_listen`` entry; raises ConfigError that names what is in the way."""
-    family = socket.AF_UNIX if listen.path else socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if listen.path:
-            _remove_stale(listen.path)
-            sock.bind(listen.path)
-        else:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if listen.reuseport:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            if listen.so_keepalive:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            if listen.deferred:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, listen.ipv6only)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.bind((listen.host, listen.port))
-    except OSError as error:
-        sock.close()
-        raise in_the_way(listen, error) from error
-    sock.setblocking(False)  # the socket API's own
-    return sock
-
-
-def in_the_way(listen: Listen, error: OSError) -> ConfigError:
-    """Return what is wrong where an address cannot be listened on."""
-    reason = f"cannot listen on {listen}: {os.strerror(error.errno) if error.errno else error}"
-    return ConfigError([Problem(Place("proxy_listen"), "", reason)])
-
-
-def _remove_stale(path: str) -> None:
-    """Remove the socket of a process that is no more; one that answers is left, and binding fails on it."""
-    try:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116
-            return
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        if probe.connect_ex(path) != 0:
-            os.unlink(path)  # noqa: PTH108
+    def abort(self) -> None:
+        """Let go of what has not become a connection yet."""
+        for gate in self._closed:
+            gate.abort()
+        self._closed.clear()
+        for task in list(self._opening):
+            task.cancel()

@@ -38,7 +38,7 @@ class Gate:
         tls: ssl.SSLContext | None,
         timeout: float,
     ) -> None:
-        self._sock = sock
+        self.sock = sock
         self._factory = factory
         self._connections = connections
         self._tls = tls
@@ -51,28 +51,36 @@ class Gate:
     def __repr__(self) -> str:
         return f"<Gate waiting={len(self._waiting)} opening={len(self._opening)}>"
 
+    @property
+    def entering(self) -> int:
+        """Connections that were accepted and not made yet."""
+        return len(self._waiting) + len(self._opening)
+
     def start(self, backlog: int) -> None:
         """Listen; raises OSError."""
-        self._sock.listen(backlog)
-        self._loop.add_reader(self._sock.fileno(), self._accept)
+        self.sock.listen(backlog)
+        self._loop.add_reader(self.sock.fileno(), self._accept)
 
     def _accept(self) -> None:
         for _ in range(BATCH):
             try:
-                sock, _ = self._sock.accept()
+                sock, _ = self.sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
                 log.error("cannot accept", reason=str(error))  # noqa: TRY400  # no traceback
-                self._loop.remove_reader(self._sock.fileno())
+                self._loop.remove_reader(self.sock.fileno())
                 self._resume = self._loop.call_later(
-                    PAUSE, self._loop.add_reader, self._sock.fileno(), self._accept
+                    PAUSE, self._loop.add_reader, self.sock.fileno(), self._accept
                 )
                 return
-            sock.setblocking(False)
-            if len(self._waiting) >= self._connections.limit > 0:
-                next(iter(self._waiting)).close()
-            self._waiting[_Preface(self, sock)] = None
+            self._let_in(sock)
+
+    def _let_in(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        if len(self._waiting) >= self._connections.limit > 0:
+            next(iter(self._waiting)).close()
+        self._waiting[_Preface(self, sock)] = None
 
     # --- called by connections -------------------------------------------------------------------------------
 
@@ -115,12 +123,19 @@ class Gate:
 
     # --- the end ---------------------------------------------------------------------------------------------
 
-    def close(self) -> None:
-        """Stop accepting; what has not become a connection is cut."""
+    def close(self, *, last: bool) -> None:
+        """Stop accepting; the ``last`` who has the socket takes what waits in its queue, or it would be reset."""
         if self._resume is not None:
             self._resume.cancel()
-        self._loop.remove_reader(self._sock.fileno())
-        self._sock.close()
+        self._loop.remove_reader(self.sock.fileno())
+        if last:
+            with contextlib.suppress(OSError):  # the queue is empty
+                while True:
+                    self._let_in(self.sock.accept()[0])
+        self.sock.close()
+
+    def abort(self) -> None:
+        """Cut what has not become a connection."""
         for preface in list(self._waiting):
             preface.close()
         for task in list(self._opening):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from proxyd.downstream.connection import LINGER_LIMIT, Limits
 from proxyd.downstream.intake import Intake
+from proxyd.downstream.tunnel import Tunnel
 from proxyd.errors import ProtocolError
 from proxyd.exchange import Exchange
 from proxyd.http1 import framing
@@ -32,7 +33,6 @@ class Downstream(Intake):
 
     __slots__ = (
         "_blank",
-        "_ended",
         "_handler",
         "_head_begun",
         "_heads",
@@ -53,8 +53,7 @@ class Downstream(Intake):
         self._blank = False  # an empty line before the next head was read over
         self._pumping = False
         self._owner: ClientOwner | None = None
-        self._tunnel: Pipe | None = None
-        self._ended = False  # in a tunnel: the upstream sends no more
+        self._tunnel: Tunnel | None = None
 
     def __repr__(self) -> str:
         state = "tunnel" if self._tunnel else "answering" if self._exchange else "idle"
@@ -68,11 +67,6 @@ class Downstream(Intake):
     def idle(self) -> bool:
         """Whether the connection could be closed without anybody's harm."""
         return self._exchange is None and not self._buffer
-
-    @property
-    def awaited_since(self) -> float:
-        """Since when a head is being waited for, where one is."""
-        return self.deadline - self._limits.header_timeout
 
     @property
     def exchange(self) -> Exchange | None:
@@ -103,7 +97,8 @@ class Downstream(Intake):
                 self._pause_reading()
         elif self._tunnel is not None:
             self._exchange.bytes_received += len(data)
-            self._tunnel.write(data)
+            if not self._tunnel.from_client(data):
+                self.close()
         elif self._receiver is not None and self._decoder is not None:
             self._body(data)
         else:
@@ -192,12 +187,10 @@ class Downstream(Intake):
         elif not whole or self._lingering or (self._buffer and not self._keep_alive):
             self._buffer = b""
             self._linger()
-        elif not self._keep_alive or self._connections.draining:
+        elif not self._keep_alive:
             self.close()
-        else:
-            if not self._writable:  # what it has asked for comes first; send_timeout runs
-                return
-            self._wheel.watch(self, exchange.ended + self._limits.keepalive_timeout)
+        elif self._writable:  # or what it has asked for comes first, and send_timeout runs
+            self._await_request(exchange.ended)
             self._resume_reading()
             if self._buffer:
                 self._pump()
@@ -229,23 +222,33 @@ class Downstream(Intake):
 
     def tunnel(self, other: Pipe) -> Downstream:
         """Turn the connection into a pipe to ``other``; returns this end."""
-        self._tunnel = other
+        self._tunnel = tunnel = Tunnel(other)
         self._connections.upgraded(self)
         buffered, self._buffer = self._buffer, b""
         if buffered:
-            other.write(buffered)
+            tunnel.from_client(buffered)
         self._resume_reading()
         return self
 
+    def go_away(self) -> None:
+        """End a tunnel in good order: both ends are sent a close frame, and nothing behind it."""
+        tunnel = self._tunnel
+        if tunnel is not None and not tunnel.leaving and not self._closing:
+            self._transport.write(tunnel.go_away())
+
     def write(self, data: bytes) -> None:
         """Send bytes of the answer, or of a tunnel."""
-        super().write(data)
-        if self._tunnel is not None and self._exchange is not None:
+        tunnel = self._tunnel
+        if tunnel is not None and self._exchange is not None:
+            if not tunnel.to_client(data):
+                return
             self._exchange.bytes_sent += len(data)
+        super().write(data)
 
     def end(self) -> None:
         """Pass on, in a tunnel, that the upstream will send no more."""
-        self._ended = True
+        if self._tunnel is not None:
+            self._tunnel.ended = True
         if self._closing:
             return
         if self._transport.can_write_eof():
@@ -263,8 +266,8 @@ class Downstream(Intake):
         """
         exchange = self._exchange
         if self._tunnel is not None:
-            self._tunnel.end()
-            return not self._ended and self._transport.can_write_eof()
+            self._tunnel.other.end()
+            return not self._tunnel.ended and self._transport.can_write_eof()
         if exchange is None or self._lingering:
             return False
         complete = self._decoder is None or self._decoder.done
@@ -285,7 +288,7 @@ class Downstream(Intake):
         if owner is not None:
             owner.client_gone()
         elif tunnel is not None:
-            tunnel.end()
+            tunnel.other.end()
 
     def deadline_passed(self) -> None:
         """Act on a client that is too slow: with its head, its body, taking the answer, or its next request."""
@@ -295,7 +298,7 @@ class Downstream(Intake):
             if self._buffer:
                 self._refuse(ProtocolError("head not complete in time", 408))
             else:
-                self.close()
+                self._close_idle()
         elif self._receiver is not None:
             self._stop_body(self._receiver, self._exchange, ProtocolError("body not complete in time", 408))
 
@@ -317,7 +320,7 @@ class Downstream(Intake):
         if self._lingering:
             self._within(self._limits.lingering_timeout)
         elif self._exchange is None:
-            self._within(self._limits.keepalive_timeout)
+            self._await_request(self._wheel.now())
             self._resume_reading()
             self._pump()
         else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from proxyd.crypto.certificate import ClientCertificate, digest, load_chain, trust, verified_chain
 from proxyd.downstream.hello import HelloReader
@@ -127,12 +128,13 @@ def make_context(
 class TlsFront:
     """The context for listeners, and what it asks; assign ``certificates`` to change them.
 
-    ``failures`` counts handshakes that failed, by what OpenSSL did not like.
+    ``failures`` counts handshakes that failed, by what OpenSSL did not like; ``handshakes`` are under way.
     """
 
     def __init__(self, certificates: Certificates) -> None:
         self.certificates = certificates
         self.failures: dict[str, int] = {}
+        self.handshakes: WeakSet[Handshake] = WeakSet()
         self.context = ListenerContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.front = self
 
@@ -158,7 +160,16 @@ class ListenerContext(ssl.SSLContext):
 class Handshake:
     """Stands in for an ``ssl.SSLObject``: it is one, as soon as the ClientHello has told which."""
 
-    __slots__ = ("_context", "_front", "_hello", "_incoming", "_object", "_outgoing", "requested_server_name")
+    __slots__ = (
+        "__weakref__",
+        "_context",
+        "_front",
+        "_hello",
+        "_incoming",
+        "_object",
+        "_outgoing",
+        "requested_server_name",
+    )
 
     def __init__(self, front: TlsFront, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
         self.requested_server_name = ""
@@ -168,6 +179,7 @@ class Handshake:
         self._outgoing = outgoing
         self._context: ServerContext | None = None
         self._object: Any = None
+        front.handshakes.add(self)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._object, name)
@@ -181,8 +193,10 @@ class Handshake:
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError as error:
+            self._front.handshakes.discard(self)
             self._front.failed(error)
             raise
+        self._front.handshakes.discard(self)
 
     def _begin(self) -> None:
         received = self._incoming.read()

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from proxyd.master.child import Child, Figures
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
-    from proxyd.telemetry.writer import LineWriter
 
 REPORT_WAIT = 2.0  # seconds that workers get to answer for themselves
 
@@ -50,7 +49,6 @@ class Master:
         read: Callable[[], str],
         count: int,
         clock: Clock | None = None,
-        events_writer: LineWriter | None = None,
         figures: Figures | None = None,
     ) -> None:
         self.settings: Settings = loaded.settings
@@ -62,7 +60,6 @@ class Master:
         self._name = name
         self._read = read
         self._loaded = loaded
-        self._events_writer = events_writer
         self._sockets = Sockets(self.settings.proxy_listen)
         self._counters: int | None = None
         self._not_ready = "starting"
@@ -163,8 +160,6 @@ class Master:
 
     def reopen_logs(self) -> None:
         """Go on in new log files, in every process."""
-        if self._events_writer is not None:
-            self._events_writer.reopen()
         for child in self.crew.children:
             child.tell("reopen")
 

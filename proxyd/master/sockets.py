@@ -12,7 +12,7 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING
 
-from proxyd.downstream.listener import bind, describe, in_the_way
+from proxyd.downstream.sockets import bind, describe, in_the_way
 
 if TYPE_CHECKING:
     import socket

@@ -297,7 +297,13 @@ class Settings(Entity):
     shared_memory: str = ""
     """File in which processes of one machine share counters (``/dev/shm/proxyd``); empty: each has its own."""
     shutdown_timeout: Seconds = 10.0
-    """How long running requests have before they are cut."""
+    """How long running requests have before they are cut, after SIGTERM or SIGINT."""
+    drain_timeout: Seconds = 60.0
+    """How long they have after SIGQUIT; 0 is no limit."""
+    drain_grace: Seconds = 1.0
+    """How long idle connections stay open at the end, for a request that is on its way."""
+    drain_delay: Seconds = 0.0
+    """How long connections are accepted after /status/ready has begun to say 503, for load balancers to notice."""
     workers: Workers = 0
     """How many processes serve under a master: a number, auto for one per core, or off for one process and no master."""
     worker_max_memory: Bytes = 0

@@ -134,6 +134,10 @@ class Tls:
     def __repr__(self) -> str:
         return f"<Tls {self.front!r} watching={len(self._material.stamps) if self._material else 0}>"
 
+    def handshakes(self) -> int:
+        """Count those that are under way."""
+        return len(self.front.handshakes) if self.front is not None else 0
+
     async def load(self, loaded: Loaded) -> Material:
         """Read every certificate of a configuration; raises ConfigError."""
         before = self.front.certificates if self.front is not None else None

@@ -22,6 +22,7 @@ from proxyd.gateway.forwarded import RealIP, TrustedIPs
 from proxyd.gateway.handler import Handler
 from proxyd.gateway.tasks import Tasks
 from proxyd.process import assemble, seen
+from proxyd.process.drain import Drain
 from proxyd.process.overload import make_overload, watch_loop
 from proxyd.process.reports import Reports, consumer_labels
 from proxyd.process.retired import Retired
@@ -42,18 +43,15 @@ from proxyd.telemetry.source import (
 )
 
 if TYPE_CHECKING:
-    import socket
     import ssl
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable
 
     from proxyd.gateway.snapshot import Snapshot
-    from proxyd.model.listen import Listen
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
+    from proxyd.process.inherited import Given
     from proxyd.process.tls import Material
     from proxyd.telemetry.source import TargetState
-
-    Given = Mapping[str, Mapping[Listen, Sequence[socket.socket]]]  # by setting and entry
 
 log = get_logger("worker")
 
@@ -84,7 +82,7 @@ def changed_settings(before: Settings, after: Settings) -> list[str]:
 class Worker:
     """A running gateway. ``load`` reads the configuration anew for a reload; it may take seconds.
 
-    ``given`` are sockets that are there already, by setting and entry; ``counters`` is the descriptor of the file in
+    ``given`` are sockets that are there already (``process.inherited``); ``counters`` is the descriptor of the file in
     which it counts with others, where the settings name none, and ``figures`` that of the file in which its own figures
     stand for its master. One of several has a ``name``.
     """
@@ -116,6 +114,7 @@ class Worker:
         self._started = contextlib.AsyncExitStack()  # what is to be ended, the last begun first
         self._snapshot: Snapshot | None = None
         self.listener: Listener | None = None
+        self._drain: Drain | None = None
         self.tls = Tls(self.settings, self._clock)
 
     def __repr__(self) -> str:
@@ -166,6 +165,7 @@ class Worker:
         await self._start_servers(context)
         self.reports.start(self.telemetry, self, self._loaded)
         self.listener = Listener(self.clients, self._handler, assemble.client_limits(settings))
+        self._drain = Drain(self.clients, self.listener, settings.drain_grace, self.tls.handshakes)
         given = self._given.get("proxy_listen")
         self.addresses = await self.listener.start(settings.proxy_listen, context, given)
         begun.push_async_callback(self.tls.stop)
@@ -197,7 +197,8 @@ class Worker:
             (self.settings.admin_listen, "admin_listen"),
         ):
             if listens:
-                server = AppServer(status_app(self.telemetry, self), listens, setting, context)
+                app = status_app(self.telemetry, self)
+                server = AppServer(app, listens, setting, context, self._given.get(setting))
                 self._started.push_async_callback(server.stop)
                 await server.start()
                 if setting == "status_listen":
@@ -241,6 +242,8 @@ class Worker:
     async def reload(self) -> bool:
         """Take the file's present content over, or keep what runs where it is refused; true for the former."""
         async with self._reloading:
+            if self._not_ready:
+                return False
             try:
                 prepared = await self.prepare(await asyncio.to_thread(self._load))
             except Exception as error:  # noqa: BLE001  # whatever it is, what runs goes on
@@ -309,17 +312,14 @@ class Worker:
 
     # --- stop ------------------------------------------------------------------------------------------------
 
-    async def stop(self, *, drain: float | None = None) -> None:
-        """Stop accepting, let requests finish for ``drain`` seconds, and end; works after a half start."""
+    async def stop(self, *, drain: float | None = None, delay: float = 0.0) -> None:
+        """Stop accepting after ``delay``, let requests finish for ``drain`` seconds, end; works after a half start."""
         was_ready = not self._not_ready
         self._not_ready = "draining"
-        limit = self.settings.shutdown_timeout if drain is None else drain
-        if self.listener is not None:
-            self.listener.close()
-            if not await self.clients.drain(limit) and len(self.clients):
-                log.warning("requests were cut", connections=len(self.clients), after_seconds=limit)
-                await self.clients.abort()
-        await self._started.aclose()
+        if self._drain is not None:
+            await self._drain.run(self.settings.shutdown_timeout if drain is None else drain, delay)
+        async with self._reloading:  # one that is under way leaves nothing behind
+            await self._started.aclose()
         if was_ready:
             log.notice("stopped")
 
@@ -331,9 +331,8 @@ class Worker:
 
     def cut(self) -> None:
         """Do not wait for requests any longer."""
-        if self.listener is not None:
-            for connection in self.clients:
-                connection.cut()
+        if self._drain is not None:
+            self._drain.cut()
 
     # --- what status and metrics ask -------------------------------------------------------------------------
 

@@ -49,8 +49,14 @@ class Running:
         self.output = ""
 
     @classmethod
-    async def start(cls, config: Path, directory: Path, patience: float = PATIENCE, **env: str) -> Running:
-        """Start it on ports of the system's choice, and wait until it serves."""
+    async def start(
+        cls, config: Path, directory: Path, *options: str, patience: float = PATIENCE, **env: Any
+    ) -> Running:
+        """Start it on ports of the system's choice, and wait until it serves.
+
+        ``stdin`` and ``pass_fds`` are for the process, as ``subprocess`` has them.
+        """
+        inherits = {name: env.pop(name) for name in ("stdin", "pass_fds") if name in env}
         settings = {
             "PROXYD_PROXY_LISTEN": "127.0.0.1:0",
             "PROXYD_STATUS_LISTEN": "127.0.0.1:0",
@@ -62,9 +68,11 @@ class Running:
             "run",
             "--config",
             str(config),
+            *options,
             env=environment(settings | env),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            **inherits,
         )
         running = cls(process)
         try:

@@ -28,7 +28,7 @@ class Gang:
         file = directory / "kong.json"
         file.write_text(json.dumps(config))
         env = {"PROXYD_WORKERS": str(workers), **env}
-        return cls(await Running.start(file, directory, LONG, **env), file)
+        return cls(await Running.start(file, directory, patience=LONG, **env), file)
 
     @property
     def port(self) -> int:

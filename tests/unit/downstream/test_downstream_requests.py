@@ -388,14 +388,92 @@ async def test_a_client_that_has_only_just_come_makes_room_last(talk):
     await talk(first.is_closed(), third.sends(GET), talk.upstream.receives(UP), second.says(IDLE.format(0)))
 
 
-async def test_a_drain_closes_the_idle_and_waits_for_the_rest(talk):
-    """What is being answered is finished; what lasts longer than the limit is told."""
+async def test_an_idle_connection_is_closed_after_its_grace(talk):
+    """One that has been answered and one that never asked alike; what is being answered is finished."""
     idle = await talk.start()
-    busy = talk.client()
-    await talk(busy.sends(GET), talk.upstream.receives(UP))
-    assert not await talk.connections.drain(0.01)
-    await talk(idle.is_closed(), talk.upstream.sends(OK), busy.receives(LAST), busy.is_closed())
-    assert await talk.connections.drain(0.01)
+    used, busy = talk.client(), talk.client()
+    await talk(
+        used.sends(GET),
+        talk.upstream.receives(UP),
+        talk.upstream.sends(OK),
+        used.receives(OK),
+        busy.sends(GET),
+        talk.upstream.receives(UP),
+    )
+    talk.connections.draining = True
+    talk.connections.dismiss(1.0)
+    await talk(
+        talk.passes(0.9),
+        idle.hears_nothing(),
+        used.hears_nothing(),
+        talk.passes(0.3),
+        idle.is_closed(),
+        used.is_closed(),
+        talk.upstream.sends(OK),
+        busy.receives(LAST),
+        busy.is_closed(),
+    )
+    await talk.connections.gone()
+
+
+async def test_a_request_within_the_grace_is_answered(talk):
+    """Its client could not know; the answer tells it, and the connection is closed behind it."""
+    client = await talk.start()
+    talk.connections.draining = True
+    talk.connections.dismiss(1.0)
+    await talk(
+        talk.passes(0.9),
+        client.sends(GET),
+        talk.passes(5.0),
+        talk.upstream.receives(UP),
+        talk.upstream.sends(OK),
+        client.receives(LAST),
+        client.is_closed(),
+    )
+
+
+async def test_a_connection_that_was_promised_another_request_has_it(talk):
+    """A head that said keep-alive was out before the drain: what follows its body is answered, and is the last."""
+    client = await talk.start()
+    await talk(
+        client.sends(GET), talk.upstream.receives(UP), talk.upstream.sends(OK[:-1]), client.receives(OK[:-1])
+    )
+    talk.connections.draining = True
+    talk.connections.dismiss(1.0)
+    await talk(
+        talk.upstream.sends(OK[-1:]),
+        client.receives(OK[-1:]),
+        client.sends(GET),
+        talk.upstream.receives(UP),
+        talk.upstream.sends(OK),
+        client.receives(LAST),
+        client.is_closed(),
+    )
+
+
+async def test_without_grace_the_idle_are_closed_at_once(talk):
+    """As after a second signal."""
+    idle = await talk.start()
+    talk.connections.draining = True
+    talk.connections.dismiss(0.0)
+    await talk(idle.is_closed())
+
+
+async def test_a_request_that_the_kernel_has_is_waited_for(talk):
+    """An idle connection whose time is over is not closed over bytes that the loop has not read yet."""
+    client = await talk.start()
+    talk.connections.draining = True
+    talk.connections.dismiss(1.0)
+    await talk(
+        client.wakes(),
+        talk.passes(1.2),
+        client.hears_nothing(),
+        client.sends(GET),
+        talk.upstream.receives(UP),
+        talk.upstream.sends(OK),
+        client.receives(LAST),
+        client.is_closed(),
+    )
 
 
 async def test_what_is_left_of_a_drain_is_cut(talk):
