@@ -17,18 +17,9 @@ BOARDS = sorted((ROOT / "config/grafana/dashboards").glob("*.json"))
 
 # Metrics that rules and dashboards are written for, and that the gateway does not tell of yet.
 AWAITED = {
-    "proxyd_concurrency_in_flight",
-    "proxyd_concurrency_limit",
-    "proxyd_queue_seconds",
-    "proxyd_shed_requests_total",
     "proxyd_upstream_circuit_rejected_total",
     "proxyd_upstream_circuit_state",
-    "proxyd_upstream_ejected",
-    "proxyd_upstream_ejections_total",
     "proxyd_upstream_retry_budget_exhausted_total",
-    "proxyd_worker_replacements_total",
-    "proxyd_worker_restarts_total",
-    "proxyd_workers",
 }
 # What a scrape and prometheus_client add.
 THEIRS = {

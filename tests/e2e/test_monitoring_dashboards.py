@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import shutil
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 import trustme
+from e2e_gateway import config_for
+from e2e_master import Gang
 from e2e_tls import pem
 from e2e_wire import OK, closed_port
 from jwks_case import Endpoint, document
 from monitoring_case import BOARDS, awaits, queries, variables
 from websockets.asyncio.client import connect
 
+FAILED = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
+AWAITED = {"worker"}  # labels that gateways do not tell yet
 SEVERAL = 2  # rounds of traffic: a rate is of counts that grew between scrapes
-OPTIONAL = {"worker"}  # labels that only gateways with several workers have
 ALL = {
     "$instance": ".*",
     "$route": ".*",
@@ -30,8 +36,8 @@ def whole(text):
     return re.sub(r"\$\w+", lambda match: ALL[match[0]], text)
 
 
-def busy(pool, backend, keys, log):
-    """Return a configuration in which every kind of thing can happen."""
+def busy(pool, weak, backend, keys, log):
+    """Return a configuration in which every kind of thing can happen; ports are of what stands behind it."""
     nobody = closed_port()
 
     def service(name, url, *plugins, **more):
@@ -45,7 +51,12 @@ def busy(pool, backend, keys, log):
                 "name": "pool",
                 "targets": [{"target": f"127.0.0.1:{pool}"}, {"target": f"127.0.0.1:{nobody}"}],
                 "healthchecks": {"passive": {"unhealthy": {"tcp_failures": 3}}},
-            }
+            },
+            {
+                "name": "weak",
+                "targets": [{"target": f"127.0.0.1:{weak}"}, {"target": f"127.0.0.1:{pool}"}],
+                "resilience": {"outlier_detection": {"consecutive_5xx": 1}},
+            },
         ],
         "certificates": [pem(trustme.CA(), "shop.example")],
         "consumers": [{"username": "ann", "keyauth_credentials": [{"key": "ann-key"}]}],
@@ -56,6 +67,7 @@ def busy(pool, backend, keys, log):
                 {"name": "key-auth"},
                 {"name": "rate-limiting", "config": {"year": 8, "limit_by": "consumer"}},
             ),
+            service("weak", "http://weak"),
             service("ws", f"http://127.0.0.1:{backend}"),
             service("dead", f"http://127.0.0.1:{nobody}", retries=1),
             service(
@@ -99,7 +111,13 @@ def busy(pool, backend, keys, log):
 async def things_happen(raw, proxy):
     """Answers, refusals, limits, failures, a WebSocket, a client that leaves, a handshake that is none."""
     client = await raw(proxy.port)
-    for path, key in [("orders", "ann-key")] * 6 + [("orders", "wrong"), ("dead", ""), ("shared", "")]:
+    for path, key in [("orders", "ann-key")] * 6 + [
+        ("orders", "wrong"),
+        ("dead", ""),
+        ("shared", ""),
+        ("weak", ""),
+        ("weak", ""),
+    ]:
         await client.ask(b"GET /%b HTTP/1.1\r\nHost: x\r\napikey: %b\r\n\r\n" % (path.encode(), key.encode()))
     await client.ask(b"POST /token HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
     await client.ask(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -119,32 +137,51 @@ async def keys():
     await endpoint.stop()
 
 
-async def test_every_query_of_every_dashboard_returns_data(
-    gateway, origin, backend, raw, keys, prometheus, tmp_path
-):
-    """With all variables at "All", each panel has numbers, and series with the labels that its legend shows."""
-    upstream = await origin(OK)
-    config = busy(upstream.port, backend.port, keys.uri, tmp_path / "requests.log")
-    proxy = await gateway(
-        config,
+@pytest.fixture
+async def gang(tmp_path):
+    """Give what starts a master with two workers."""
+    running = []
+
+    async def start(config):
+        running.append(await Gang.start(config, tmp_path, 2))
+        return running[-1]
+
+    yield start
+    for one in running:
+        await one.close()
+
+
+@pytest.fixture
+async def eventful(gateway, origin, backend, keys, tmp_path):
+    """Run a gateway in which every kind of thing can happen."""
+    pool, weak = await origin(OK), await origin(FAILED)
+    return await gateway(
+        busy(pool.port, weak.port, backend.port, keys.uri, tmp_path / "requests.log"),
         proxy_listen="127.0.0.1:0, 127.0.0.1:0 ssl",
+        proxy_error_log="off",
         slow_request_log="0.001ms",
+        trusted_ips="127.0.0.1",
     )
-    watcher = await prometheus(proxy.status_url)
+
+
+async def test_every_query_of_every_dashboard_returns_data(eventful, gang, backend, raw, prometheus):
+    """With all variables at "All", each panel has numbers, and series with the labels that its legend shows."""
+    workers = await gang(config_for(backend.port))
+    watcher = await prometheus(eventful.status_url, workers.one.status_url)
     for number in range(1, SEVERAL + 1):
-        await things_happen(raw, proxy)
+        await things_happen(raw, eventful)
         await watcher.until(f'sum(proxyd_http_requests_total{{route="orders"}}) == {7 * number}')
-    assert await proxy.worker.reload()
+    assert await eventful.worker.reload()
     await watcher.until("proxyd_config_generation == 2")
-    proxy.write("services: 1")
-    assert not await proxy.worker.reload()
+    eventful.write("services: 1")
+    assert not await eventful.worker.reload()
     await watcher.until('ALERTS{alertname="ProxydConfigRejected"}')
 
     missing = []
     for query in (query for path in BOARDS for query in queries(path) if not awaits(query.text)):
         found = await watcher.soon(whole(query.text))
         labels = {label for each, _ in found for label in each}
-        legend = set(re.findall(r"\{\{(\w+)\}\}", query.legend)) - OPTIONAL
+        legend = set(re.findall(r"\{\{(\w+)\}\}", query.legend)) - AWAITED
         if not found or legend - labels:
             missing.append((query, legend - labels))
     assert missing == []
@@ -152,3 +189,30 @@ async def test_every_query_of_every_dashboard_returns_data(
         for name, (label, selector) in variables(path).items():
             values = await watcher.ask(f"label/{label}/values", **{"match[]": whole(selector)})
             assert [value for value in values if value], (path.stem, name)
+
+
+async def test_nothing_that_a_client_says_becomes_a_label(eventful, raw):
+    """Paths, hosts, methods, keys, addresses and headers are in no series, whatever answers the request."""
+    await things_happen(raw, eventful)
+    client = await raw(eventful.port)
+    for path in ("orders", "dead", "weak", "nowhere"):
+        await client.ask(
+            b"MARKER /%b/marker?marker=marker HTTP/1.1\r\nHost: marker.example\r\napikey: marker\r\n"
+            b"X-Real-IP: 198.51.100.77\r\nUser-Agent: marker\r\nContent-Length: 0\r\n\r\n" % path.encode()
+        )
+    async with httpx.AsyncClient() as reader:
+        text = (await reader.get(f"{eventful.status_url}/metrics")).text
+    assert 'method="_OTHER"' in text
+    assert 'consumer="ann"' in text
+    assert re.findall(r".*(?i:marker|ann-key|198\.51\.100\.77).*", text) == []
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool (Debian package prometheus) is not installed")
+    ours = "".join(
+        line for line in text.splitlines(keepends=True) if not re.search(r"\b(kong|python_gc)_", line)
+    )
+    check = await asyncio.create_subprocess_exec(
+        promtool, "check", "metrics", stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    _, remarks = await check.communicate(ours.encode())
+    assert (check.returncode, remarks) == (0, b"")

@@ -18,6 +18,7 @@ from proxyd.telemetry import kong
 from proxyd.telemetry.exposition import Exposition
 from proxyd.telemetry.families import SLICE, pieces
 from proxyd.telemetry.tally import Measures
+from proxyd.telemetry.worker_families import STATES, WorkerCounts, of_workers
 
 PROMTOOL = shutil.which("promtool")
 MONITORING = Path(__file__).parents[3] / "docs" / "monitoring.md"
@@ -320,11 +321,16 @@ async def test_kongs_metrics_are_not_told_unasked(busy, source):
     )
 
 
+def every_piece(telemetry, source):
+    return chain(pieces(telemetry, source), kong.pieces(telemetry, source))
+
+
 def test_every_family_is_documented(busy, source):
     """Each family, under the name that a query uses, and each of its labels stands in docs/monitoring.md."""
     text = MONITORING.read_text()
     suffix = {"counter": "_total", "info": "_info"}
-    for metric, _ in chain(pieces(busy, source), kong.pieces(busy, source)):
+    of_master = of_workers(STATES, WorkerCounts())
+    for metric in chain(of_master, (piece.metric for piece in every_piece(busy, source))):
         name = metric.name + suffix.get(metric.type, "")
         (line,) = [line for line in text.splitlines() if line.startswith(f"| `{name}")] or [""]
         assert line, f"{name} is not described"
