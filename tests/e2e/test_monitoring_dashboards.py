@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import shutil
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from websockets.asyncio.client import connect
 
 FAILED = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
 AWAITED = {"worker"}  # labels that gateways do not tell yet
+CROWDED = b"GET /crowded HTTP/1.1\r\nHost: x\r\n\r\n"
 SEVERAL = 2  # rounds of traffic: a rate is of counts that grew between scrapes
 ALL = {
     "$instance": ".*",
@@ -36,7 +38,7 @@ def whole(text):
     return re.sub(r"\$\w+", lambda match: ALL[match[0]], text)
 
 
-def busy(pool, weak, backend, keys, log):
+def busy(pool, weak, crowded, backend, keys, log):
     """Return a configuration in which every kind of thing can happen; ports are of what stands behind it."""
     nobody = closed_port()
 
@@ -68,6 +70,7 @@ def busy(pool, weak, backend, keys, log):
                 {"name": "rate-limiting", "config": {"year": 8, "limit_by": "consumer"}},
             ),
             service("weak", "http://weak"),
+            service("crowded", f"http://127.0.0.1:{crowded}"),
             service("ws", f"http://127.0.0.1:{backend}"),
             service("dead", f"http://127.0.0.1:{nobody}", retries=1),
             service(
@@ -108,9 +111,35 @@ def busy(pool, weak, backend, keys, log):
     }
 
 
-async def things_happen(raw, proxy):
-    """Answers, refusals, limits, failures, a WebSocket, a client that leaves, a handshake that is none."""
+class Crowded:
+    """The script of a backend that has room for one request, and answers it when it may."""
+
+    def __init__(self):
+        self.arrived, self.go = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, wire):
+        with contextlib.suppress(EOFError):
+            while True:
+                await wire.message()
+                self.arrived.set()
+                await self.go.wait()
+                await wire.send(OK)
+
+    async def refuses(self, first, second):
+        """Send it two requests, of which the gateway refuses the second."""
+        self.arrived.clear()
+        self.go.clear()
+        held = asyncio.ensure_future(first.ask(CROWDED))
+        await self.arrived.wait()
+        assert (await second.ask(CROWDED)).status == 503
+        self.go.set()
+        assert (await held).status == 200
+
+
+async def things_happen(raw, proxy, crowded):
+    """Answers, refusals, limits, failures, load that is shed, a WebSocket, a handshake that is none."""
     client = await raw(proxy.port)
+    await crowded.refuses(await raw(proxy.port), client)
     for path, key in [("orders", "ann-key")] * 6 + [
         ("orders", "wrong"),
         ("dead", ""),
@@ -152,11 +181,19 @@ async def gang(tmp_path):
 
 
 @pytest.fixture
-async def eventful(gateway, origin, backend, keys, tmp_path):
+def crowded():
+    return Crowded()
+
+
+@pytest.fixture
+async def eventful(gateway, origin, backend, crowded, keys, tmp_path):
     """Run a gateway in which every kind of thing can happen."""
-    pool, weak = await origin(OK), await origin(FAILED)
+    ports = [(await origin(script)).port for script in (OK, FAILED, crowded)]
     return await gateway(
-        busy(pool.port, weak.port, backend.port, keys.uri, tmp_path / "requests.log"),
+        busy(*ports, backend.port, keys.uri, tmp_path / "requests.log"),
+        overload_control=True,
+        min_concurrent_requests=1,
+        max_concurrent_requests=1,
         proxy_listen="127.0.0.1:0, 127.0.0.1:0 ssl",
         proxy_error_log="off",
         slow_request_log="0.001ms",
@@ -164,12 +201,12 @@ async def eventful(gateway, origin, backend, keys, tmp_path):
     )
 
 
-async def test_every_query_of_every_dashboard_returns_data(eventful, gang, backend, raw, prometheus):
+async def test_every_query_of_every_dashboard_returns_data(eventful, crowded, gang, backend, raw, prometheus):
     """With all variables at "All", each panel has numbers, and series with the labels that its legend shows."""
     workers = await gang(config_for(backend.port))
     watcher = await prometheus(eventful.status_url, workers.one.status_url)
     for number in range(1, SEVERAL + 1):
-        await things_happen(raw, eventful)
+        await things_happen(raw, eventful, crowded)
         await watcher.until(f'sum(proxyd_http_requests_total{{route="orders"}}) == {7 * number}')
     assert await eventful.worker.reload()
     await watcher.until("proxyd_config_generation == 2")
@@ -191,9 +228,9 @@ async def test_every_query_of_every_dashboard_returns_data(eventful, gang, backe
             assert [value for value in values if value], (path.stem, name)
 
 
-async def test_nothing_that_a_client_says_becomes_a_label(eventful, raw):
+async def test_nothing_that_a_client_says_becomes_a_label(eventful, crowded, raw):
     """Paths, hosts, methods, keys, addresses and headers are in no series, whatever answers the request."""
-    await things_happen(raw, eventful)
+    await things_happen(raw, eventful, crowded)
     client = await raw(eventful.port)
     for path in ("orders", "dead", "weak", "nowhere"):
         await client.ask(
