@@ -116,6 +116,7 @@ class Kind(enum.Enum):
     WRITE_TIMEOUT = "write_timeout"
     BAD_RESPONSE = "bad_response"
     OVERLOADED = "overloaded"
+    CIRCUIT_OPEN = "circuit_open"
     INTERNAL = "internal"
 
 
@@ -132,16 +133,21 @@ _DISPOSITION: dict[Kind, tuple[int, Source, Retry]] = {
     Kind.WRITE_TIMEOUT: (504, Source.UPSTREAM, Retry.NEVER),
     Kind.BAD_RESPONSE: (502, Source.UPSTREAM, Retry.NEVER),
     Kind.OVERLOADED: (503, Source.GATEWAY, Retry.NEVER),
+    Kind.CIRCUIT_OPEN: (503, Source.UPSTREAM, Retry.NEVER),
     Kind.INTERNAL: (500, Source.GATEWAY, Retry.NEVER),
 }
 
 
 @dataclass(eq=False)
 class GatewayError(ProxydError):
-    """A request could not be carried. ``cause`` is for the log and never reaches a body."""
+    """A request could not be carried. ``cause`` is for the log and never reaches a body.
+
+    ``retry_after`` is in how many seconds the client may try again, 0 where nobody knows.
+    """
 
     kind: Kind
     cause: str = ""
+    retry_after: int = 0
     status: int = field(init=False)
     source: Source = field(init=False)
     retry: Retry = field(init=False)

@@ -110,6 +110,7 @@ class Exchange:
     peer = ""  # the target tried last, as configured
     address = ""  # what that resolved to
     tries = 0
+    circuit = 0  # what this try is judged by in its upstream's circuit; negative once it is
     failed_tries: list[tuple[str, int]] | None = None  # address and status of each that failed
     response: ResponseHead | None = None
     own_headers: Headers | None = None  # of the answer, where the gateway gave it itself

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from proxyd.telemetry.record import Telemetry
     from proxyd.telemetry.source import Configured, Ready, StatusSource
 
+CIRCUITS = ("closed", "half-open", "open")  # by their numbers in metrics
+
 
 def status_app(telemetry: Telemetry, source: StatusSource) -> web.Application:
     """Return the application of ``status_listen``."""
@@ -81,6 +83,7 @@ def _status_handler(telemetry: Telemetry, source: StatusSource) -> Handler:
                 "last_reload": last_reload(source),
                 "upstreams": _upstreams(source),
                 "overload": _overload(source),
+                "resilience": _resilience(source),
             }
         )
 
@@ -144,4 +147,16 @@ def _upstreams(source: StatusSource) -> list[dict[str, Any]]:
             "connections": target.connections,
         }
         for target in source.targets()
+    ]
+
+
+def _resilience(source: StatusSource) -> list[dict[str, Any]]:
+    return [
+        {
+            "upstream": state.upstream,
+            "circuit": CIRCUITS[state.circuit] if state.circuit is not None else None,
+            "rejected": dict(state.rejected),
+            "ejections": sum(state.ejections.values()),
+        }
+        for state in source.protections()
     ]

@@ -10,16 +10,15 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from proxyd.errors import GatewayError, Kind, Retry
-from proxyd.exchange import Reply
 from proxyd.gateway.forwarded import rewrite_forwarded, without_port
 from proxyd.gateway.relay import Relay
-from proxyd.gateway.reply import message_for
+from proxyd.gateway.reply import failure
 from proxyd.http1.message import CHUNKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proxyd.exchange import Exchange
+    from proxyd.exchange import Exchange, Reply
     from proxyd.gateway.marks import Marks
     from proxyd.gateway.sink import ClientSink
     from proxyd.gateway.snapshot import CompiledRoute, CompiledService
@@ -28,6 +27,9 @@ if TYPE_CHECKING:
 
 # RFC 9110 section 9.2.2, without TRACE, which is not forwarded
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
+
+# These say nothing of a target.
+_NOBODYS = frozenset({Kind.NO_TARGET, Kind.CIRCUIT_OPEN, Kind.OVERLOADED})
 
 
 class Forwarder:
@@ -71,7 +73,7 @@ class Forwarder:
         try:
             peer = self._choose(relay)
         except GatewayError as error:
-            relay.fail(error, Reply(error.status, message_for(error), fault=True))
+            relay.fail(error, failure(error))
             return
         connection = peer.pool.acquire((exchange.replaced_method or request.method) in IDEMPOTENT)
         if connection is not None:
@@ -124,11 +126,15 @@ class Forwarder:
                     await _resolve(service)
                 if relay.peer is None:
                     self._choose(relay)
-                connection = await relay.peer.pool.connect(service.connect_timeout)  # type: ignore[union-attr]
+                connection = await service.balancer.connect(
+                    relay.peer,  # type: ignore[arg-type]
+                    service.connect_timeout,
+                    repeatable=relay.exchange.upstream_method in IDEMPOTENT,
+                )
             except GatewayError as error:
                 if not self._may_try_again(relay, error, reused=False):
                     relay.task = None
-                    relay.fail(error, Reply(error.status, message_for(error), fault=True))
+                    relay.fail(error, failure(error))
                     return
             else:
                 relay.task = None
@@ -140,7 +146,7 @@ class Forwarder:
     def retry_or_fail(self, relay: Relay, error: GatewayError, *, reused: bool) -> None:
         """Take a try that failed before its answer began."""
         if not self._may_try_again(relay, error, reused=reused):
-            relay.fail(error, Reply(error.status, message_for(error), fault=True))
+            relay.fail(error, failure(error))
             return
         relay.exchange.dialled = relay.exchange.dialled or relay.exchange.sent
         relay.task = self._tasks.spawn(self._dial(relay))
@@ -164,8 +170,8 @@ class Forwarder:
         return safe and relay.may_repeat() and 0 < exchange.tries <= service.retries
 
     def _observe_failure(self, relay: Relay, error: GatewayError) -> None:
-        if relay.peer is not None and error.kind is not Kind.NO_TARGET:
-            relay.route.service.balancer.observe_failure(relay.peer, error.kind)
+        if relay.peer is not None and error.kind not in _NOBODYS:
+            relay.route.service.balancer.observe_failure(relay.exchange, relay.peer, error.kind)
 
     def failed_midway(self, relay: Relay, error: GatewayError) -> None:
         """Take a failure after the answer began: no try follows."""
@@ -175,7 +181,7 @@ class Forwarder:
         """Let the target go, and whoever was still dialling it."""
         peer, relay.peer = relay.peer, None
         if peer is not None:
-            relay.route.service.balancer.end(peer)
+            relay.route.service.balancer.end(relay.exchange, peer)
         if relay.task is not None and relay.over:
             relay.task.cancel()
             relay.task = None

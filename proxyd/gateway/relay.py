@@ -141,7 +141,7 @@ class Relay:
         self._responding = True
         if exchange.permit is not None:
             exchange.permit.answered(exchange, status, now)
-        self.route.service.balancer.observe(self.peer, status, now - exchange.sent)  # type: ignore[arg-type]
+        self.route.service.balancer.observe(exchange, self.peer, status, now)  # type: ignore[arg-type]
         if status == SWITCHING:
             self._upgrade(head)
             return

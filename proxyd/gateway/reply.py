@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from proxyd.exchange import Reply
 from proxyd.http1.encoder import REASONS
 from proxyd.http1.headers import Headers
 
 if TYPE_CHECKING:
     from proxyd.errors import GatewayError
-    from proxyd.exchange import Exchange, Reply
+    from proxyd.exchange import Exchange
 
 MAX_ACCEPT = 1024  # bytes of an Accept value that are looked at
 
@@ -127,6 +128,14 @@ _BALANCER_MESSAGES = {
     "no_target": "failure to get a peer from the ring-balancer",
     "name_resolution": "name resolution failed",
 }
+
+
+def failure(error: GatewayError) -> Reply:
+    """Return the answer to a request that could not be carried."""
+    headers = None
+    if error.retry_after:
+        headers = Headers.of([(b"Retry-After", b"%d" % error.retry_after)])
+    return Reply(error.status, message_for(error), headers=headers, fault=True)
 
 
 def message_for(error: GatewayError) -> str:

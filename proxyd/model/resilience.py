@@ -37,8 +37,47 @@ class OutlierDetection(Entity):
     """Whether a successful probe brings a target back at once."""
 
 
+class Limits(Entity):
+    """How much an upstream is given at a time, by each process: what Envoy calls circuit breakers."""
+
+    max_connections: int = Field(1024, ge=1, le=2**31)
+    """Connections to all targets together; beyond it, a request waits for one, up to connect_timeout."""
+    max_pending_requests: int = Field(1024, ge=0, le=2**31)
+    """Requests that wait for a connection."""
+    max_requests: int = Field(1024, ge=1, le=2**31)
+    """Requests under way, those that wait for a connection included."""
+
+
+class CircuitBreaker(Entity):
+    """When nothing is sent for a while, because too much of it failed or was slow."""
+
+    window: float = Field(10, ge=0.05, le=65535)
+    """Seconds that are looked back."""
+    minimum_requests: int = Field(20, ge=1, le=2**31)
+    """Requests in them that it takes to judge."""
+    error_percent: float = Field(50, ge=0, le=100)
+    """Percentage of failures (500 and above, and no answer) that opens the circuit; 0 is off."""
+    slow_after: float = Field(0, ge=0, le=65535)
+    """Seconds to the head of an answer beyond which it was slow; 0 is off."""
+    slow_percent: float = Field(50, ge=0, le=100)
+    """Percentage of slow answers that opens the circuit; 0 is off."""
+    open_duration: float = Field(10, ge=0.05, le=65535)
+    """Seconds that it is open: requests get 503 and Retry-After."""
+    half_open_requests: int = Field(3, ge=1, le=65535)
+    """Requests let through at a time behind that; so many good answers close the circuit, a bad one opens it again."""
+
+
 class Resilience(Entity):
     """How an upstream is kept from failing whole."""
 
     outlier_detection: OutlierDetection | None = None
     """When a target gets no requests for a while."""
+    limits: Limits | None = None
+    """How much the upstream is given at a time."""
+    circuit_breaker: CircuitBreaker | None = None
+    """When the upstream gets no requests for a while."""
+
+    @property
+    def guarded(self) -> bool:
+        """Whether tries are let in one by one."""
+        return self.limits is not None or self.circuit_breaker is not None

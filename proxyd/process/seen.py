@@ -1,10 +1,10 @@
-"""What status and metrics see of a worker's connections, put together when they ask."""
+"""What status and metrics see of a worker's connections and upstreams, put together when they ask."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxyd.telemetry.source import ConnectionCounts, TargetState
+from proxyd.telemetry.source import ConnectionCounts, ProtectionState, TargetState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,3 +41,11 @@ def targets(registry: Registry, snapshot: Snapshot | None) -> Iterator[TargetSta
     for (group, target, address), figures in load.items():
         if not group:
             yield TargetState(group, target, address, "HEALTHCHECKS_OFF", *figures)
+
+
+def protections(registry: Registry) -> list[ProtectionState]:
+    """List the upstreams that are protected, and what came of it."""
+    return [
+        ProtectionState(one.name, one.ejections, one.circuit_state, one.rejected)
+        for one in registry.protections
+    ]

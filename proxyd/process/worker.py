@@ -351,7 +351,7 @@ class Worker:
 
     def protections(self) -> Iterable[ProtectionState]:
         """List the upstreams that are protected, and what came of it."""
-        return [ProtectionState(one.name, one.ejections) for one in self._registry.protections]
+        return seen.protections(self._registry)
 
     def key_sets(self) -> Iterable[KeySetState]:
         """List the addresses that token issuers' keys are fetched from."""

@@ -26,6 +26,16 @@ def of_protections(source: StatusSource) -> Iterator[Metric]:
         "Ejections of a target's addresses, by what they were for.",
         labels=("upstream", "target", "reason"),
     )
+    circuit = GaugeMetricFamily(
+        "proxyd_upstream_circuit_state",
+        "The circuit of an upstream: 0 closed, 1 half-open, 2 open.",
+        labels=("upstream",),
+    )
+    rejected = CounterMetricFamily(
+        "proxyd_upstream_circuit_rejected",
+        "Requests that were not sent, because the circuit was open or a limit was reached.",
+        labels=("upstream", "reason"),
+    )
     protected = list(source.protections())
     names = {state.upstream for state in protected}
     out: dict[tuple[str, str], bool] = {}
@@ -38,4 +48,8 @@ def of_protections(source: StatusSource) -> Iterator[Metric]:
     for state in protected:
         for (label, reason), count in state.ejections.items():
             ejections.add_metric((state.upstream, label, reason), count)
-    yield from (ejected, ejections)
+        if state.circuit is not None:
+            circuit.add_metric((state.upstream,), state.circuit)
+        for reason, count in state.rejected.items():
+            rejected.add_metric((state.upstream, reason), count)
+    yield from (ejected, ejections, circuit, rejected)

@@ -65,10 +65,16 @@ class TargetState:
 
 @dataclass(frozen=True, slots=True)
 class ProtectionState:
-    """How one upstream is kept from failing whole. ``ejections`` counts by target and reason, since the start."""
+    """How one upstream is kept from failing whole.
+
+    ``circuit`` is 0 for closed, 1 for half-open, 2 for open, None where there is none. Since the start, ``ejections``
+    counts by target and reason, and ``rejected`` by reason the requests that were not sent.
+    """
 
     upstream: str
     ejections: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    circuit: int | None = None
+    rejected: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

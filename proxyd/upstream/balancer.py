@@ -20,6 +20,7 @@ from proxyd.upstream.connector import Endpoint
 from proxyd.upstream.hashing import compile_key
 from proxyd.upstream.health import Passive, checks_on
 from proxyd.upstream.peer import PeerKey
+from proxyd.upstream.protection import Guarded
 from proxyd.upstream.ring import ConsistentHashing
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from proxyd.exchange import Exchange
     from proxyd.upstream.algorithms import Algorithm
     from proxyd.upstream.cluster import Cluster, Member
+    from proxyd.upstream.connection import UpstreamConnection
     from proxyd.upstream.peer import Peer
     from proxyd.upstream.registry import Registry
     from proxyd.upstream.tls import UpstreamContext
@@ -46,6 +48,7 @@ class Balancer:
 
     __slots__ = (
         "_clock",
+        "_guard",
         "_measures",
         "_outliers",
         "_passive",
@@ -76,6 +79,9 @@ class Balancer:
         checks = cluster.checks
         self._passive = Passive(checks) if checks is not None and checks_on(checks) else None
         self._outliers = cluster.outliers
+        resilience = cluster.upstream.resilience if cluster.upstream is not None else None
+        # Where tries are let in one by one.
+        self._guard = cluster.protection if resilience is not None and resilience.guarded else None
         self._measures = cluster.upstream is not None and cluster.upstream.algorithm == "latency"
         self._peers: dict[PeerKey, Peer] = {}
         self.resolved = False  # whether pick has something to say: an address, or why there is none
@@ -102,6 +108,8 @@ class Balancer:
         for peer in self._peers.values():
             self._registry.release_peer(peer)
         self._peers = {}
+        if self._guard is not None:
+            self._guard.openings.follow(id(self), ())
 
     # --- for each try ----------------------------------------------------------------------------------------
 
@@ -109,26 +117,39 @@ class Balancer:
         """Wait for the first answer of DNS; what it was, ``pick`` tells."""
         await self.cluster.wait()
 
-    def end(self, peer: Peer) -> None:
+    async def connect(self, peer: Peer, timeout: float, *, repeatable: bool) -> UpstreamConnection:  # noqa: ASYNC109
+        """Get a connection to what was picked, a new one or one that was waited for; raises GatewayError."""
+        if self._guard is None:
+            return await peer.pool.connect(timeout)
+        return await self._guard.openings.connect(peer.pool, timeout, repeatable=repeatable)
+
+    def end(self, exchange: Exchange, peer: Peer) -> None:
         """Count a try as over, however it ended; once per ``pick``."""
         peer.inflight -= 1
+        if self._guard is not None:
+            self._guard.leave(exchange)
 
-    def observe(self, peer: Peer, status: int, latency: float) -> None:
-        """Learn from an answer; ``latency`` is the seconds from the request to the head of the answer."""
+    def observe(self, exchange: Exchange, peer: Peer, status: int, now: float) -> None:
+        """Learn from an answer whose head is complete ``now``."""
         if self._passive is not None:
             self._passive.answered(peer.health, status)
         if self._outliers is not None:
             self._outliers.answered(peer.health, status)
+        if self._guard is not None:
+            self._guard.judge(exchange, now - exchange.sent, failed=status >= 500)  # noqa: PLR2004
         if self._measures:
+            latency = now - exchange.sent
             # An error must not make a target look fast.
             measure(peer, latency if status < 500 else max(latency, peer.ewma), self._clock.now())  # noqa: PLR2004
 
-    def observe_failure(self, peer: Peer, kind: Kind) -> None:
+    def observe_failure(self, exchange: Exchange, peer: Peer, kind: Kind) -> None:
         """Learn from a failure. One on a reused connection that went stale says nothing: leave it out."""
         if self._passive is not None:
             self._passive.failed(peer.health, kind)
         if self._outliers is not None:
             self._outliers.failed(peer.health, kind)
+        if self._guard is not None:
+            self._guard.judge(exchange, 0.0, failed=True)
         if self._measures:
             measure(peer, max(FAILURE_LATENCY, peer.ewma), self._clock.now())
 
@@ -149,6 +170,9 @@ class Balancer:
         self._peers = held
         self.resolved = self.cluster.resolved
         self.pick = self._algorithm(eligible).pick
+        if self._guard is not None:
+            self._guard.openings.follow(id(self), (peer.pool for peer in held.values()))
+            self.pick = Guarded(self._guard, self.pick).pick
 
     def _key(self, member: Member) -> PeerKey:
         target = member.target

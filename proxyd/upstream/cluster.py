@@ -103,9 +103,9 @@ class Cluster:
         self.outliers: Outliers | None = None
         resilience = upstream.resilience if upstream else None
         if resilience is not None:
-            self.protection = registry.protection(name)
+            now = (clock or Clock()).now
+            self.protection = registry.protection(name, now)
             if resilience.outlier_detection is not None:
-                now = (clock or Clock()).now
                 self.outliers = Outliers(resilience.outlier_detection, self, self.protection, now)
 
     def __repr__(self) -> str:
@@ -123,6 +123,7 @@ class Cluster:
         """Begin to follow DNS; needs a running loop. What is known already counts at once."""
         if self.protection is not None:
             self._registry.hold_protection(self.protection)
+            self.protection.configure(self.upstream.resilience)  # type: ignore[union-attr, arg-type]
         for target in self.targets:
             self._names[target] = self._resolver.watch(target.host, self._update)
         self._started = True

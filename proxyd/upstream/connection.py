@@ -321,7 +321,7 @@ class UpstreamConnection:
         """End life: complete a body that ends with the connection, or tell the owner what is missing."""
         self._closing = True
         self.deadline = 0.0
-        self.pool.open -= 1
+        self.pool.lost()
         if self.owner is None:
             self.pool.forget(self)
         elif self._tunnel is not None:

@@ -42,7 +42,18 @@ class PoolLimits:
 class Pool:
     """The connections to one peer."""
 
-    __slots__ = ("_dial", "_heads", "_idle", "_wary_until", "_wheel", "closed", "endpoint", "limits", "open")
+    __slots__ = (
+        "_dial",
+        "_heads",
+        "_idle",
+        "_wary_until",
+        "_wheel",
+        "closed",
+        "endpoint",
+        "limits",
+        "open",
+        "watcher",
+    )
 
     def __init__(
         self, endpoint: Endpoint, dial: Dial, limits: PoolLimits, heads: HeadLimits, wheel: DeadlineWheel
@@ -51,6 +62,7 @@ class Pool:
         self.limits = limits
         self.closed = False
         self.open = 0
+        self.watcher: Callable[[], None] | None = None  # hears of connections that have ended
         self._dial = dial
         self._wary_until = 0.0
         self._heads = heads
@@ -108,6 +120,19 @@ class Pool:
             now = self._wheel.now()
             if now - connection.idle_since < DOUBTFUL_AFTER:
                 self._wary_until = now + WARY_FOR
+
+    def lost(self) -> None:
+        """Count a connection out."""
+        self.open -= 1
+        if self.watcher is not None:
+            self.watcher()
+
+    def retire(self) -> bool:
+        """Close the connection that has been idle for longest; false where there is none."""
+        if not self._idle:
+            return False
+        self._idle.pop(0).close()
+        return True
 
     def close(self) -> None:
         """Close what is idle now, and what is lent when it comes back."""

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Protocol
 
+from proxyd.errors import GatewayError, Kind
+from proxyd.upstream.circuit import AGAIN, STATES, Circuit
+from proxyd.upstream.openings import Openings
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+
+    from proxyd.exchange import Exchange
+    from proxyd.model.resilience import Limits, Resilience
     from proxyd.upstream.health import HealthKey
+    from proxyd.upstream.peer import Peer
 
 
 class Tell(Protocol):
@@ -20,17 +30,104 @@ def unheard(event: str, **values: Any) -> None:
 
 
 class Protection:
-    """The figures of one upstream. ``ejections`` counts by target and reason."""
+    """How one upstream is kept from failing whole. It lets tries in, hears what became of them, and lets them out.
 
-    __slots__ = ("_tell", "ejections", "name")
+    ``active`` counts tries under way, those that wait for a connection included. ``ejections`` counts by target and
+    reason, ``rejected`` by reason.
+    """
 
-    def __init__(self, name: str, tell: Tell = unheard) -> None:
+    __slots__ = (
+        "_limits",
+        "_now",
+        "_tell",
+        "active",
+        "circuit",
+        "ejections",
+        "name",
+        "openings",
+        "rejected",
+    )
+
+    def __init__(self, name: str, now: Callable[[], float], tell: Tell = unheard) -> None:
         self.name = name
+        self.active = 0
+        self.circuit: Circuit | None = None
+        self.openings = Openings(self._full)
         self.ejections: dict[tuple[str, str], int] = {}
+        self.rejected: dict[str, int] = {}
+        self._limits: Limits | None = None
+        self._now = now
         self._tell = tell
 
     def __repr__(self) -> str:
-        return f"<Protection {self.name} ejections={sum(self.ejections.values())}>"
+        return f"<Protection {self.name} active={self.active} {self.circuit!r} {self.openings!r}>"
+
+    def configure(self, resilience: Resilience) -> None:
+        """Follow these rules from now on; a circuit stays in its state, and what is under way is counted on."""
+        self._limits = self.openings.rules = resilience.limits
+        rules = resilience.circuit_breaker
+        if rules is None:
+            self.circuit = None
+        elif self.circuit is None:
+            self.circuit = Circuit(rules, self._now, self._turned)
+        elif self.circuit.rules != rules:
+            self.circuit.configure(rules)
+
+    @property
+    def circuit_state(self) -> int | None:
+        """The state of the circuit, as ``circuit`` numbers them."""
+        return self.circuit.state if self.circuit is not None else None
+
+    # --- for each try ----------------------------------------------------------------------------------------
+
+    def admit(self) -> None:
+        """Raise GatewayError where a try may not be made now."""
+        if self.circuit is not None:
+            wait = self.circuit.wait()
+            if wait > 0.0:
+                raise self._refuse(Kind.CIRCUIT_OPEN, STATES[self.circuit.state].replace("-", "_"), wait)
+        if self._limits is not None and self.active >= self._limits.max_requests:
+            raise self._full("max_requests")
+
+    def enter(self, exchange: Exchange) -> None:
+        """Let a try in that may be made."""
+        self.active += 1
+        exchange.circuit = self.circuit.enter() if self.circuit is not None else 0
+
+    def judge(self, exchange: Exchange, latency: float, *, failed: bool) -> None:
+        """Learn what became of a try, once."""
+        epoch = exchange.circuit
+        if epoch > 0 and self.circuit is not None:
+            exchange.circuit = -epoch
+            self.circuit.judge(epoch, latency, failed=failed)
+
+    def leave(self, exchange: Exchange) -> None:
+        """Let a try out. One whose client did not wait for the answer was as slow as that took."""
+        self.active -= 1
+        circuit = self.circuit
+        if circuit is not None and exchange.circuit:
+            epoch = abs(exchange.circuit)
+            circuit.leave(epoch)
+            if exchange.circuit > 0 and exchange.sent:
+                waited = self._now() - exchange.sent
+                if waited > circuit.rules.slow_after > 0.0:
+                    circuit.judge(epoch, waited, failed=False)
+        exchange.circuit = 0
+        self.openings.freed()
+
+    def _full(self, reason: str) -> GatewayError:
+        return self._refuse(Kind.OVERLOADED, reason, AGAIN)
+
+    def _refuse(self, kind: Kind, reason: str, seconds: float) -> GatewayError:
+        self.rejected[reason] = self.rejected.get(reason, 0) + 1
+        return GatewayError(kind, f"upstream {self.name}: {reason}", math.ceil(seconds))
+
+    # --- what happens ----------------------------------------------------------------------------------------
+
+    def _turned(self, circuit: Circuit, reason: str) -> None:
+        window = circuit.window
+        counts = {"requests": window.total, "failed": window.errors, "slow": window.slow}
+        self._tell(f"circuit {STATES[circuit.state]}", upstream=self.name, reason=reason, **counts)
 
     def ejected(self, key: HealthKey, reason: str, seconds: float) -> None:
         """Count an ejection of an address, and tell of it."""
@@ -50,3 +147,20 @@ class Protection:
         self._tell(
             "target readmitted", upstream=self.name, target=key.label, address=key.address, reason=reason
         )
+
+
+class Guarded:
+    """Picks for tries that are let in, by the algorithm that there is."""
+
+    __slots__ = ("_pick", "_protection")
+
+    def __init__(self, protection: Protection, pick: Callable[[Exchange, Container[Peer]], Peer]) -> None:
+        self._protection = protection
+        self._pick = pick
+
+    def pick(self, exchange: Exchange, tried: Container[Peer]) -> Peer:
+        """Choose a peer, and let the try in; raises GatewayError."""
+        self._protection.admit()
+        peer = self._pick(exchange, tried)
+        self._protection.enter(exchange)
+        return peer

@@ -82,10 +82,10 @@ class Registry:
         """What protects upstreams now, for status and metrics."""
         return [held.item for held in self._protections.values()]
 
-    def protection(self, name: str) -> Protection:
+    def protection(self, name: str, now: Callable[[], float]) -> Protection:
         """Return what protects this upstream: what it has already, or a new one. Hold it once it serves."""
         held = self._protections.get(name)
-        return held.item if held is not None else Protection(name, self._tell)
+        return held.item if held is not None else Protection(name, now, self._tell)
 
     def hold_protection(self, protection: Protection) -> None:
         """Keep it; to be released as often as held."""

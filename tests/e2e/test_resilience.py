@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aiohttp
-from e2e_wire import OK
+from e2e_wire import OK, PATIENCE
 
 BAD = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 3\r\n\r\nbad"
 POST = b"POST / HTTP/1.1\r\nHost: api.test\r\nContent-Length: 0\r\n\r\n"
@@ -89,3 +91,97 @@ async def test_an_ejected_target_shows(gateway, origin, raw):
         assert f'proxyd_upstream_ejected{{target="127.0.0.1:{port}",upstream="api"}} {value}' in text
     rows = {row["target"]: row["ejected"] for row in (await asked(proxy, "/status"))["upstreams"]}
     assert rows == {f"127.0.0.1:{bad.port}": True, f"127.0.0.1:{good.port}": False}
+
+
+async def test_an_open_circuit_spares_the_backend(gateway, origin, raw, events):
+    """503 in Kong's shape with Retry-After, and nothing is sent; when it answers again, traffic is back."""
+    moody = Moody()
+    backend = await origin(moody)
+    rules = {"minimum_requests": 4, "open_duration": 0.2, "half_open_requests": 1}
+    proxy = await gateway(config(backend.port, circuit_breaker=rules))
+    client = await raw(proxy.port)
+    assert [(await client.ask(POST)).status for _ in range(4)] == [500] * 4
+    answer = await client.ask(POST.replace(b"\r\n\r\n", b"\r\nAccept: application/json\r\n\r\n"))
+    assert (answer.status, answer["retry-after"], moody.requests) == (503, "1", 4)
+    assert b'"message":"The upstream server is currently unavailable"' in answer.body
+    assert 'proxyd_upstream_circuit_state{upstream="api"} 2.0' in await asked(proxy, "/metrics")
+    moody.answer = OK
+    statuses = []
+    async with asyncio.timeout(PATIENCE):
+        while 200 not in statuses:
+            statuses.append((await client.ask(POST)).status)
+    assert set(statuses) == {503, 200}
+    await events.of("circuit closed")
+    assert [event["event"] for event in events if event["event"].startswith("circuit")] == [
+        "circuit open",
+        "circuit half-open",
+        "circuit closed",
+    ]
+    (row,) = (await asked(proxy, "/status"))["resilience"]
+    assert (row["upstream"], row["circuit"]) == ("api", "closed")
+    assert row["rejected"] == {"open": statuses.count(503) + 1}
+    last = (await proxy.log_lines(len(statuses) + 5))[4]
+    assert (last["status"], last["error"], last["upstream"]) == (503, "circuit_open", None)
+
+
+async def test_a_backend_that_hangs_is_found_out_though_clients_leave(gateway, origin, raw, events):
+    """Nobody waits for the timeout of a minute; what was waited counts as slow."""
+
+    async def hang(wire):
+        await wire.rest()
+
+    backend = await origin(hang)
+    rules = {"minimum_requests": 2, "slow_after": 0.05}
+    proxy = await gateway(config(backend.port, circuit_breaker=rules))
+    for number in range(2):
+        client = await raw(proxy.port)
+        await client.send(POST)
+        await backend.wire(number)
+        assert await client.silent(0.1)
+        client.reset()
+    (event,) = await events.of("circuit open")
+    assert (event["reason"], event["slow"]) == ("slow_percent", 2)
+    assert (await (await raw(proxy.port)).ask(POST)).status == 503
+
+
+async def test_no_more_requests_than_allowed_reach_a_backend(gateway, origin, raw):
+    """The one too many is refused at once; the others get their answers."""
+    release = asyncio.Event()
+
+    async def slow(wire):
+        await wire.message()
+        await release.wait()
+        await wire.send(OK)
+        await wire.rest()
+
+    backend = await origin(slow)
+    proxy = await gateway(config(backend.port, limits={"max_requests": 2}))
+    clients = [await raw(proxy.port) for _ in range(3)]
+    for number, client in enumerate(clients[:2]):
+        await client.send(POST)
+        await backend.wire(number)
+    answer = await clients[2].ask(POST)
+    assert (answer.status, answer["retry-after"]) == (503, "1")
+    release.set()
+    assert [(await client.message()).status for client in clients[:2]] == [200, 200]
+    count = 'proxyd_upstream_circuit_rejected_total{reason="max_requests",upstream="api"} 1.0'
+    assert count in await asked(proxy, "/metrics")
+
+
+async def test_one_connection_serves_those_that_wait_for_it(gateway, origin, raw):
+    """With one allowed, requests of ten clients go over it one after the other."""
+    backend = await origin(OK)
+    proxy = await gateway(config(backend.port, limits={"max_connections": 1}))
+    clients = [await raw(proxy.port) for _ in range(10)]
+    answers = await asyncio.gather(*(client.ask(POST) for client in clients))
+    assert [answer.status for answer in answers] == [200] * 10
+    assert len(backend.wires) == 1
+
+
+async def test_a_connection_moves_to_where_it_is_wanted(gateway, origin, raw):
+    """The limit is the upstream's: with one connection, two targets are both served."""
+    backends = [await origin(OK), await origin(OK)]
+    proxy = await gateway(config(*(one.port for one in backends), limits={"max_connections": 1}))
+    client = await raw(proxy.port)
+    assert [(await client.ask(POST)).status for _ in range(6)] == [200] * 6
+    assert [len(one.requests) for one in backends] == [3, 3]

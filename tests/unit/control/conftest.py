@@ -70,7 +70,7 @@ class FakeSource:
         return self.target_states
 
     def protections(self):
-        return [ProtectionState("shop", {("b:80", "consecutive_5xx"): 3})]
+        return [ProtectionState("shop", {("b:80", "consecutive_5xx"): 3}, 2, {"open": 7})]
 
     def key_sets(self):
         return [KeySetState("https://id.example.com/jwks", 2, 3, 1, 1_700_000_000.0)]

@@ -27,7 +27,7 @@ def picked(balancer, times=20):
     addresses = set()
     for _ in range(times):
         peer = balancer.pick(EXCHANGE, ())
-        balancer.end(peer)
+        balancer.end(EXCHANGE, peer)
         addresses.add(peer.address)
     return addresses
 
@@ -232,12 +232,12 @@ async def test_latency_learns(world):
     targets = [make_target("10.0.0.1:80"), make_target("10.0.0.2:80")]
     balancer = (await world.load(upstream, service, *targets)).for_service(service)
     first, second = balancer.peers
-    balancer.observe(first, 200, 0.020)
-    balancer.observe(second, 200, 0.050)
+    balancer.observe(EXCHANGE, first, 200, 0.020)
+    balancer.observe(EXCHANGE, second, 200, 0.050)
     assert picked(balancer) == {first.address}
-    balancer.observe_failure(first, Kind.CONNECT_REFUSED)
+    balancer.observe_failure(EXCHANGE, first, Kind.CONNECT_REFUSED)
     assert picked(balancer) == {second.address}
-    balancer.observe(second, 503, 0.0001)
+    balancer.observe(EXCHANGE, second, 503, 0.0001)
     assert second.ewma == pytest.approx(0.050)
 
 
@@ -251,9 +251,9 @@ async def test_an_unhealthy_target_gets_nothing(world):
     balancers = await world.load(upstream, service, *targets)
     balancer = balancers.for_service(service)
     first, second = balancer.peers
-    balancer.observe(first, 500, 0.1)
+    balancer.observe(EXCHANGE, first, 500, 0.1)
     assert picked(balancer) == {second.address}
-    balancer.observe_failure(second, Kind.RESET)
+    balancer.observe_failure(EXCHANGE, second, Kind.RESET)
     assert refusal(balancer).kind is Kind.NO_TARGET
     assert [row.state.value for row in balancers.states()] == ["UNHEALTHY", "UNHEALTHY"]
     assert repr(balancers.for_upstream(upstream)) == "<Cluster upstream api targets=2 healthy=0/2>"
@@ -266,9 +266,9 @@ async def test_threshold(world):
     targets = [make_target(f"10.0.0.{number}:80") for number in (1, 2, 3)]
     balancer = (await world.load(upstream, service, *targets)).for_service(service)
     first, second, third = balancer.peers
-    balancer.observe(first, 500, 0.1)
+    balancer.observe(EXCHANGE, first, 500, 0.1)
     assert picked(balancer) == {second.address, third.address}
-    balancer.observe(second, 500, 0.1)
+    balancer.observe(EXCHANGE, second, 500, 0.1)
     assert refusal(balancer).cause == "upstream api: 33.33 % of the weight is available, 50 % needed"
 
 
@@ -277,7 +277,7 @@ async def test_health_is_shared_by_the_ways_of_speaking(world):
     plain, secure = make_service("api", id="s1"), make_service("api", id="s2", protocol="https")
     targets = [make_target("10.0.0.1:80"), make_target("10.0.0.2:80")]
     balancers = await world.load(make_upstream(healthchecks=ONE_FAILURE), plain, secure, *targets)
-    balancers.for_service(plain).observe(balancers.for_service(plain).peers[0], 500, 0.1)
+    balancers.for_service(plain).observe(EXCHANGE, balancers.for_service(plain).peers[0], 500, 0.1)
     assert picked(balancers.for_service(secure)) == {"10.0.0.2:80"}
 
 
@@ -291,7 +291,7 @@ async def test_a_reload_keeps_peers_and_health(world):
     old = (await world.load(upstream, service, stays, leaves, down)).for_service(service)
     kept, gone, failed = old.peers
     kept.inflight = 3
-    old.observe(failed, 500, 0.1)
+    old.observe(EXCHANGE, failed, 500, 0.1)
     new = (await world.load(upstream, service, stays, down)).for_service(service)
     assert new.peers == [kept, failed]
     assert (kept.pool.closed, gone.pool.closed, kept.inflight) == (False, True, 3)
@@ -306,7 +306,7 @@ async def test_late_answers_of_the_old_generation_count(world):
     old = (await world.load(upstream, service, *targets)).for_service(service)
     first, second = old.peers
     new = (await world.load(upstream, service, *targets)).for_service(service)
-    old.observe(first, 500, 0.1)
+    old.observe(EXCHANGE, first, 500, 0.1)
     assert picked(new) == {second.address}
 
 
@@ -315,7 +315,7 @@ async def test_a_target_that_leaves_and_returns_starts_anew(world):
     upstream, service = make_upstream(healthchecks=ONE_FAILURE), make_service("api")
     target, other = make_target("10.0.0.1:80"), make_target("10.0.0.2:80")
     balancer = (await world.load(upstream, service, target, other)).for_service(service)
-    balancer.observe(balancer.peers[0], 500, 0.1)
+    balancer.observe(EXCHANGE, balancer.peers[0], 500, 0.1)
     await world.load(upstream, service, other)
     balancer = (await world.load(upstream, service, target, other)).for_service(service)
     assert picked(balancer) == {"10.0.0.1:80", "10.0.0.2:80"}
@@ -328,7 +328,7 @@ async def test_changed_checks_start_anew(world):
         service
     )
     peer = balancer.peers[0]
-    balancer.observe(peer, 500, 0.1)
+    balancer.observe(EXCHANGE, peer, 500, 0.1)
     changed = Healthchecks(passive=PassiveChecks(unhealthy=UnhealthyPassive(http_failures=5)))
     balancer = (await world.load(make_upstream(healthchecks=changed), service, target)).for_service(service)
     assert picked(balancer) == {"10.0.0.1:80"}

@@ -43,7 +43,9 @@ class Case:
         self.healths = [Health(HealthKey("api", f"t{n}", f"10.0.0.{n}:80"), None) for n in range(count)]
         members = [SimpleNamespace(health=health, weight=100) for health in self.healths]
         self.cluster = SimpleNamespace(members=members, title="upstream api")
-        self.protection = Protection("api", lambda event, **values: self.told.append((event, values)))
+        self.protection = Protection(
+            "api", self.clock.now, lambda event, **values: self.told.append((event, values))
+        )
         self.outliers = Outliers(OutlierDetection(**rules), self.cluster, self.protection, self.clock.now)
 
     @property
@@ -256,7 +258,7 @@ def picked(balancer):
     addresses = set()
     for _ in range(40):
         peer = balancer.pick(EXCHANGE, ())
-        balancer.end(peer)
+        balancer.end(EXCHANGE, peer)
         addresses.add(peer.address)
     return addresses
 
@@ -264,7 +266,7 @@ def picked(balancer):
 def fail(balancer, address, times=5):
     peer = next(peer for peer in balancer.peers if peer.address == address)
     for _ in range(times):
-        balancer.observe_failure(peer, Kind.CONNECT_REFUSED)
+        balancer.observe_failure(EXCHANGE, peer, Kind.CONNECT_REFUSED)
 
 
 async def test_an_ejected_target_gets_no_request(world):
