@@ -1,27 +1,31 @@
-"""The status listener of a master: how the gateway is, out of what it knows of its workers."""
+"""The status listener of a master: how the gateway is, out of what its workers have written down."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.registry import Collector
 
 from proxyd import __version__
+from proxyd.control.metrics import metrics_handler
 from proxyd.control.status import errors_as_json, json_answer, last_reload, ready_handler
 from proxyd.telemetry.access_line import timestamp
+from proxyd.telemetry.exposition import FleetExposition
 from proxyd.telemetry.memory import resident_bytes
 from proxyd.telemetry.source_families import of_config
 from proxyd.telemetry.worker_families import WorkerCounts, of_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from aiohttp.typedefs import Handler
     from prometheus_client import Metric
 
+    from proxyd.telemetry.fleet import Fleet, Summary
     from proxyd.telemetry.source import ConfigState
+
+SENT_TO = ("HEALTHY", "HEALTHCHECKS_OFF")  # states in which requests are sent to an address
 
 
 class WorkerLike(Protocol):
@@ -41,6 +45,7 @@ class CrewSource(Protocol):
 
     started_at: float
     counts: WorkerCounts
+    fleet: Fleet
 
     @property
     def config(self) -> ConfigState:
@@ -49,14 +54,23 @@ class CrewSource(Protocol):
     def workers(self) -> Sequence[WorkerLike]:
         """Return every worker that has a process."""
 
+    async def refresh(self) -> None:
+        """Have every worker write down its figures."""
+
     def not_ready(self) -> str:
         """Say why no traffic should come here now, or nothing where it may."""
 
 
 def crew_app(source: CrewSource) -> web.Application:
     """Return the application of a master's ``status_listen``."""
+
+    def own() -> Iterator[Metric]:
+        yield from of_config(source.config)
+        yield from of_workers([one.state for one in source.workers()], source.counts)
+
     app = web.Application(middlewares=[errors_as_json])
-    app.router.add_get("/metrics", _metrics_handler(source))
+    exposition = FleetExposition(source.fleet, source.refresh, own)
+    app.router.add_get("/metrics", metrics_handler(exposition))
     app.router.add_get("/status", _status_handler(source))
     app.router.add_get("/status/ready", ready_handler(source))
     return app
@@ -64,43 +78,95 @@ def crew_app(source: CrewSource) -> web.Application:
 
 def _status_handler(source: CrewSource) -> Handler:
     async def get(_request: web.Request) -> web.StreamResponse:
+        await source.refresh()
+        summary = source.fleet.summary()
+        workers = source.workers()
         return json_answer(
             {
+                "pid": os.getpid(),
                 "memory": {
-                    "workers": [
-                        {"pid": one.pid, "rss_bytes": resident_bytes(one.pid)} for one in source.workers()
-                    ]
+                    "workers": [{"pid": one.pid, "rss_bytes": resident_bytes(one.pid)} for one in workers],
+                    "master": {"pid": os.getpid(), "rss_bytes": resident_bytes()},
                 },
+                "server": _server(summary),
                 "configuration_hash": source.config.digest,
                 "version": __version__,
                 "started_at": timestamp(source.started_at),
                 "generation": source.config.generation,
                 "last_reload": last_reload(source),
-                "workers": [_worker(one) for one in source.workers()],
+                "workers": list(_workers(workers, summary, source.config)),
+                "upstreams": _upstreams(summary.states),
             }
         )
 
     return get
 
 
-def _worker(one: WorkerLike) -> dict[str, Any]:
-    return {"slot": one.slot, "pid": one.pid, "state": one.state, "started_at": timestamp(one.started_at)}
+def _server(summary: Summary) -> dict[str, int]:
+    now = [state["connections"] for state in summary.states]
+
+    def total(name: str) -> int:
+        return sum(counts[name] for counts in now)
+
+    since = summary.connections
+    return {
+        "connections_accepted": since["accepted"],
+        "connections_handled": since["accepted"] - since["refused"],
+        "connections_active": total("open"),
+        "connections_reading": 0,
+        "connections_writing": total("answering"),
+        "connections_waiting": max(total("open") - total("answering"), 0),
+        "total_requests": summary.requests,
+        "websockets": total("tunnels"),
+    }
 
 
-class _Own(Collector):
-    def __init__(self, source: CrewSource) -> None:
-        self._source = source
+def _workers(
+    workers: Iterable[WorkerLike], summary: Summary, config: ConfigState
+) -> Iterator[dict[str, Any]]:
+    """Tell of each process; one that has written nothing down yet has no figures."""
+    states = {state["pid"]: state for state in summary.states}
+    for one in workers:
+        state = states.get(one.pid)
+        current = state is not None and state["hash"] == config.digest
+        yield {
+            "slot": one.slot,
+            "pid": one.pid,
+            "state": one.state,
+            "started_at": timestamp(one.started_at),
+            "generation": config.generation if current else None,  # None: another one than the gateway's
+            "rss_bytes": resident_bytes(one.pid),
+            "connections": state["connections"]["open"] if state is not None else 0,
+            "connections_limit": state["connections"]["limit"] if state is not None else 0,
+            "total_requests": state["requests"] if state is not None else 0,
+        }
 
-    def collect(self) -> Iterable[Metric]:
-        yield from of_config(self._source.config)
-        yield from of_workers([one.state for one in self._source.workers()], self._source.counts)
 
-
-def _metrics_handler(source: CrewSource) -> Handler:
-    registry = CollectorRegistry()
-    registry.register(_Own(source))
-
-    async def get(_request: web.Request) -> web.StreamResponse:
-        return web.Response(body=generate_latest(registry), content_type="text/plain", charset="utf-8")
-
-    return get
+def _upstreams(states: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put together how each address is in every worker: each checks for itself."""
+    merged: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for state in states:
+        for target in state["upstreams"]:
+            key = (target["upstream"], target["target"], target["address"])
+            row = merged.setdefault(
+                key,
+                {
+                    "upstream": key[0] or None,
+                    "target": key[1],
+                    "address": key[2],
+                    "health": target["health"],
+                    "healthy_in": 0,
+                    "workers": 0,
+                    "ejected": False,
+                    "requests_in_flight": 0,
+                    "connections": 0,
+                },
+            )
+            if target["health"] in SENT_TO:
+                row["healthy_in"] += 1
+                row["health"] = target["health"]
+            row["workers"] += 1
+            row["ejected"] = row["ejected"] or target["ejected"]
+            row["requests_in_flight"] += target["in_flight"]
+            row["connections"] += target["connections"]
+    return list(merged.values())

@@ -9,10 +9,10 @@ from aiohttp import hdrs, web
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
-    from proxyd.telemetry.exposition import Exposition
+    from proxyd.telemetry.exposition import Exposition, FleetExposition
 
 
-def metrics_handler(exposition: Exposition) -> Handler:
+def metrics_handler(exposition: Exposition | FleetExposition) -> Handler:
     """Return a handler that answers in the text format or in OpenMetrics, as Accept asks."""
 
     async def get(request: web.Request) -> web.StreamResponse:

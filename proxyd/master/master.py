@@ -23,17 +23,18 @@ from proxyd.master.sockets import Sockets
 from proxyd.master.watch import Watch
 from proxyd.process.tls import Tls
 from proxyd.telemetry.events import get_logger
+from proxyd.telemetry.fleet import Fleet
 from proxyd.telemetry.source import ConfigState
 from proxyd.telemetry.worker_families import WorkerCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proxyd.master.child import Child, Figures
+    from proxyd.master.child import Child
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
 
-REPORT_WAIT = 2.0  # seconds that workers get to answer for themselves
+REPORT_WAIT = 0.5  # seconds that workers get to answer for themselves
 
 log = get_logger("master")
 
@@ -49,7 +50,6 @@ class Master:
         read: Callable[[], str],
         count: int,
         clock: Clock | None = None,
-        figures: Figures | None = None,
     ) -> None:
         self.settings: Settings = loaded.settings
         self.counts = WorkerCounts()
@@ -65,8 +65,9 @@ class Master:
         self._not_ready = "starting"
         self._reloads = 0
         self._replacing = asyncio.Lock()
+        self.fleet = Fleet()  # the figures of workers
         self.crew = Crew(
-            count, self._order, self._clock, self.counts, lambda: self.settings.shutdown_timeout, figures
+            count, self._order, self._clock, self.counts, lambda: self.settings.shutdown_timeout, self.fleet
         )
         self._watch = Watch(self.crew, self.settings.worker_max_memory, self._clock)
         self.started_at = self._clock.time()
@@ -175,6 +176,7 @@ class Master:
         self._sockets.close()
         await self.crew.stop(self.settings.shutdown_timeout if drain is None else drain)
         await self._started.aclose()
+        self.fleet.close()
         if self._counters is not None:
             os.close(self._counters)
             self._counters = None
@@ -202,7 +204,7 @@ class Master:
         return self.crew.children
 
     async def refresh(self, within: float = REPORT_WAIT) -> None:
-        """Have every worker write down its figures now; who does not in time is left out."""
+        """Have every worker write down its figures now; of who does not in time, those before have to do."""
         asked = [child for child in self.crew.children if child.state != "starting"]
         await asyncio.gather(*(child.ask("report", within=within) for child in asked), return_exceptions=True)
 

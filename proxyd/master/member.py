@@ -147,10 +147,19 @@ class Member:
         for listen, number in zip(self._listens, self._sockets[self._slot], strict=True):
             given.setdefault(listen, []).append(socket.socket(fileno=os.dup(number)))
         counters: int | None = start["counters"]
-        if counters is not None:
-            os.set_inheritable(counters, False)
+        figures: int | None = start["figures"]
+        for inherited in (counters, figures):
+            if inherited is not None:
+                os.set_inheritable(inherited, False)
         name = f"worker {self._slot}"
-        return Worker(loaded, lambda: loaded, given={"proxy_listen": given}, counters=counters, name=name)
+        return Worker(
+            loaded,
+            lambda: loaded,
+            given={"proxy_listen": given},
+            counters=counters,
+            figures=figures,
+            name=name,
+        )
 
     # --- what the master says --------------------------------------------------------------------------------
 
@@ -175,13 +184,17 @@ class Member:
             self._ending.set()
             worker.cut()
         elif what == "report":
-            self._channel.answer(message)
+            self._spawn(self._report(worker, message))
         elif what == "cover":
             self._spawn(self._cover(worker, set(message["slots"])))
         elif what == "prepare":
             self._spawn(self._prepare(worker, message, attached.decode()))
         elif what in {"commit", "abort"}:
             self._spawn(self._decide(worker, message))
+
+    async def _report(self, worker: Worker, message: dict[str, Any]) -> None:
+        await worker.reports.write()
+        self._channel.answer(message)
 
     def _spawn(self, doing: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(doing)

@@ -42,10 +42,12 @@ class Reports:
 
     async def stop(self) -> None:
         """Report for the last time, behind everything that counts; works after a half start."""
-        if self._reporter is not None:
-            await self._reporter.stop()
+        reporter, self._reporter = self._reporter, None
+        if reporter is not None:
+            await reporter.stop()
         if self.journal is not None:
             self.journal.close()
+            self.journal = None
 
 
 def consumer_labels(loaded: Loaded) -> set[str]:

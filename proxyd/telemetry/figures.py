@@ -149,9 +149,8 @@ def _count_tally(tally: Tally, record: Record) -> None:
 
 
 class Behind(NamedTuple):
-    """Requests in a journal behind what the rest of its figures contain, and those of them beyond each edge of the budget."""
+    """Requests beyond each edge of the budget, in a journal behind what the rest of its figures contain."""
 
-    requests: int = 0
     lower: int = 0
     upper: int = 0
 
@@ -226,7 +225,7 @@ class RecordCounter:
 
     def count(self, records: Iterable[Record]) -> Behind:
         """Count them."""
-        requests = lower = upper = 0
+        lower = upper = 0
         for record in records:
             if record.kind in {OF_METER_NAME, OF_TALLY_NAME}:
                 self._named(record)
@@ -240,10 +239,9 @@ class RecordCounter:
                     (_count_request if record.kind == OF_REQUEST else _count_unusual)(meter, record)
                 if record.kind == OF_REQUEST and record.number > self._last:
                     own: float = record.values[2]  # type: ignore[assignment]
-                    requests += 1
                     lower += own > self._budget[0]
                     upper += own > self._budget[1]
-        return Behind(requests, lower, upper)
+        return Behind(lower, upper)
 
     def _named(self, record: Record) -> None:
         self._name += record.values[0]  # type: ignore[operator]

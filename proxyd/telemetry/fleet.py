@@ -17,7 +17,7 @@ from proxyd.telemetry import families, kong
 from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.families import Piece
 from proxyd.telemetry.figures import LAYOUT, Behind, Figures, RecordCounter
-from proxyd.telemetry.journal import FIGURES, LIVE, make_file
+from proxyd.telemetry.journal import FIGURES, LIVE, OF_REQUEST, make_file
 from proxyd.telemetry.journal_reading import Document, Record, read_area, read_records, turn_of
 from proxyd.telemetry.sums import Sums
 
@@ -44,6 +44,16 @@ class Told(NamedTuple):
     document: Document
     records: list[Record]
     ended: bool
+
+    def report(self) -> dict[str, Any] | None:
+        """Return its figures; None where there are none, or none that this version understands."""
+        if not self.document.text:
+            return None
+        report: dict[str, Any] = orjson.loads(self.document.text)
+        if report["layout"] == LAYOUT:
+            return report
+        log.error("a worker's figures are not understood", pid=self.pid, layout=report["layout"])
+        return None
 
 
 class Account:
@@ -81,18 +91,46 @@ class Account:
         os.close(self._fd)
 
 
-class Total:
-    """Figures and families of all workers, and the states of those that run."""
+class Summary:
+    """What is told of all workers without a look at their routes."""
 
     def __init__(self) -> None:
-        self.figures = Figures()
-        self.sums = Sums()
-        self.states: list[dict[str, Any]] = []  # as the workers tell them, with their slot
+        self.states: list[dict[str, Any]] = []  # of those that run, as they tell them, with their slot
         self.requests = 0
         self.connections = dict.fromkeys(COUNTS, 0)
 
     def __repr__(self) -> str:
-        return f"<Total requests={self.requests} {self.figures!r} {self.sums!r}>"
+        return f"<Summary requests={self.requests} workers={len(self.states)}>"
+
+    def add(self, told: Told, report: dict[str, Any]) -> None:
+        """Add what a worker tells."""
+        last: int = report["last"]
+        behind = sum(one.kind == OF_REQUEST and one.number > last for one in told.records)
+        self.requests += report["requests"] + behind
+        state = report["state"]
+        for name in COUNTS:
+            self.connections[name] += state["connections"][name]
+        if not told.ended:
+            state["slot"] = told.slot
+            self.states.append(state)
+
+    def extend(self, other: Summary) -> None:
+        """Add what workers that have ended have left."""
+        self.requests += other.requests
+        for name in COUNTS:
+            self.connections[name] += other.connections[name]
+
+
+class Total:
+    """Figures and families of all workers, and their summary."""
+
+    def __init__(self) -> None:
+        self.figures = Figures()
+        self.sums = Sums()
+        self.summary = Summary()
+
+    def __repr__(self) -> str:
+        return f"<Total {self.summary!r} {self.figures!r} {self.sums!r}>"
 
     def pieces(self) -> Iterator[Piece]:
         """Yield every family, as one process does."""
@@ -106,11 +144,8 @@ class Total:
 
     def add(self, told: Told) -> Iterator[None]:
         """Add what a worker tells; a turn of the iterator takes a part of it."""
-        if not told.document.text:
-            return
-        report = orjson.loads(told.document.text)
-        if report["layout"] != LAYOUT:
-            log.error("a worker's figures are not understood", pid=told.pid, layout=report["layout"])
+        report = told.report()
+        if report is None:
             return
         yield
         counter = RecordCounter(self.figures, report["last"], report["budget"])
@@ -119,13 +154,7 @@ class Total:
         yield
         behind = counter.count(told.records)
         self._bump(behind)
-        self.requests += report["requests"] + behind.requests
-        state = report["state"]
-        for name in COUNTS:
-            self.connections[name] += state["connections"][name]
-        if not told.ended:
-            state["slot"] = told.slot
-            self.states.append(state)
+        self.summary.add(told, report)
 
     def _bump(self, behind: Behind) -> None:
         for edge, count in (("lower", behind.lower), ("upper", behind.upper)):
@@ -136,9 +165,7 @@ class Total:
         """Add what workers that have ended have left."""
         yield from self.figures.add(*other.figures.rows())
         self.sums.extend(other.sums)
-        self.requests += other.requests
-        for name in COUNTS:
-            self.connections[name] += other.connections[name]
+        self.summary.extend(other.summary)
 
     def retain(self, live: Iterable[Live]) -> None:
         """Forget routes and consumers that no worker knows any more."""
@@ -185,6 +212,16 @@ class Fleet:
             for _ in self._past.add(self._waiting.pop(0)):
                 pass
         self._past.retain(live for account in self._accounts.values() if (live := account.live).routes)
+
+    def summary(self) -> Summary:
+        """Return what all workers tell, those that have ended included, routes left out."""
+        summary = Summary()
+        summary.extend(self._past.summary)
+        for told in (*self._waiting, *(account.read() for account in self._accounts.values())):
+            report = told.report()
+            if report is not None:
+                summary.add(told, report)
+        return summary
 
     async def total(self) -> Total:
         """Return the sum over all workers, those that have ended included, as their files are now."""

@@ -18,7 +18,6 @@ from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.exposition import process_registry
 from proxyd.telemetry.figures import LAYOUT, SLICE, meter_row, tally_row
 from proxyd.telemetry.journal import FIGURES, LIVE
-from proxyd.telemetry.memory import resident_bytes
 from proxyd.telemetry.sums import keep_lasting, plain
 
 if TYPE_CHECKING:
@@ -147,11 +146,8 @@ class Reporter:
         rest["budget"] = telemetry.budget
         rest["state"] = {
             "pid": os.getpid(),
-            "rss_bytes": resident_bytes(),
-            "started_at": telemetry.started_at,
-            "generation": source.config.generation,
+            "requests": telemetry.requests,
             "hash": source.config.digest,
-            "not_ready": source.not_ready(),
             "connections": asdict(source.connections()),
             "upstreams": [asdict(target) for target in source.targets()],
         }

@@ -88,7 +88,7 @@ async def test_what_a_killed_worker_counted_stays(fleet, worker):
     worker(0, 102).serve(1)
     assert (await samples_of(fleet))[OK] == 8
     assert repr(fleet).startswith(
-        "<Fleet [<Account slot=1 pid=101>, <Account slot=0 pid=102>] past=<Total requests=4 "
+        "<Fleet [<Account slot=1 pid=101>, <Account slot=0 pid=102>] past=<Total <Summary requests=4 "
     )
 
 
@@ -296,4 +296,4 @@ async def test_a_worker_reports_while_it_serves(fleet, worker):
         await one.reporter.stop()
     assert (await samples_of(fleet))[OK] == 3
     assert repr(one.reporter) == "<Reporter stopped reports=5>"
-    assert os.getpid() == (await fleet.total()).states[0]["pid"]
+    assert os.getpid() == fleet.summary().states[0]["pid"]

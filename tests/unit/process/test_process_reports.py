@@ -40,20 +40,20 @@ async def test_figures_follow_a_worker_from_its_start_to_behind_its_end():
         assert b" 404 " in await ask(worker.addresses[0], "/")
         assert b" 502 " in await ask(worker.addresses[0], "/orders")
         total = await fleet.total()
-        assert (total.requests, total.figures.meters.unmatched.requests) == (2, {"GET": {404: 1}})
+        assert (total.summary.requests, total.figures.meters.unmatched.requests) == (2, {"GET": {404: 1}})
         assert total.figures.meters.of("orders", "shop").failures == {("connect_refused", "upstream"): 1}
         await worker.reports.write()
-        total = await fleet.total()
-        assert (total.requests, total.connections["accepted"]) == (2, 2)
-        assert [state["not_ready"] for state in total.states] == [""]
+        summary = fleet.summary()
+        assert (summary.requests, summary.connections["accepted"]) == (2, 2)
+        assert [state["connections"]["limit"] for state in summary.states] == [512]
         assert await worker.reload()
         assert repr(worker.reports).startswith("<Reports <Reporter running reports=")
     finally:
         await worker.stop()
     fleet.ended(100)
-    total = await fleet.total()
-    assert (total.requests, total.connections["accepted"], total.states) == (2, 2, [])
-    assert repr(total).startswith("<Total requests=2 ")
+    summary = (await fleet.total()).summary
+    assert (summary.requests, summary.connections["accepted"], summary.states) == (2, 2, [])
+    assert repr(summary) == "<Summary requests=2 workers=0>"
 
 
 async def test_one_process_alone_writes_nothing_down():
