@@ -9,6 +9,7 @@ PYTHON3 ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?= config/proxyd.yml
+ENVIRONMENT ?= development
 ARGS ?=
 JOBS ?= 0
 # Where .ci/debian unpacks programs, and where Debian keeps servers that a plain user's PATH leaves out.
@@ -28,6 +29,12 @@ monitor: debian ## watch it: Prometheus with config/prometheus.yml, on http://12
 	@command -v prometheus >/dev/null || { echo "Prometheus is missing: apt-get install prometheus" >&2; exit 1; }
 	@exec prometheus --config.file=config/prometheus.yml --storage.tsdb.path=$(VENV)/prometheus \
 	  --storage.tsdb.retention.time=40d --web.listen-address=127.0.0.1:9090 $(ARGS)
+
+supervise: $(VENV)/.dev ## run several instances under supervisord (ENVIRONMENT=production for the other)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" supervisor/ecosystem $(ENVIRONMENT) start
+
+reload: $(VENV)/.dev ## have those take over what is new, without a request lost (ARGS=--rolling)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" supervisor/ecosystem $(ENVIRONMENT) reload $(ARGS)
 
 test: $(VENV)/.dev debian node ## run every test (ARGS="-k router" for some, JOBS=2 for two processes)
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)

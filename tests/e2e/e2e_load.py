@@ -18,12 +18,15 @@ class Load:
     ``failures`` are what a client without retries would have to tell its user: no answer, half an answer, another status.
     """
 
-    def __init__(self, port: int, kept: int = 4, fresh: int = 2, request: bytes = POST) -> None:
+    def __init__(
+        self, port: int, kept: int = 4, fresh: int = 2, request: bytes = POST, pause: float = 0.0
+    ) -> None:
         self.done = 0
         self.failures: list[str] = []
         self.statuses: Counter[int] = Counter()
         self._port = port
         self._request = request
+        self._pause = pause  # after each answer, where starting processes need the cores as well
         self._stopping = False
         self._tasks = [asyncio.ensure_future(self._kept()) for _ in range(kept)]
         self._tasks += [asyncio.ensure_future(self._fresh()) for _ in range(fresh)]
@@ -78,6 +81,8 @@ class Load:
         self.done += 1
         self.statuses[answer.status] += 1
         self._moved.set()
+        if self._pause:
+            await asyncio.sleep(self._pause)
         return "close" not in answer.all("connection")
 
     def _failed(self, reason: str) -> _FailedError:
