@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 import shutil
+import time
 from urllib.parse import urlsplit
 
 import httpx
@@ -214,6 +215,15 @@ async def test_every_query_of_every_dashboard_returns_data(eventful, crowded, ga
     assert not await eventful.worker.reload()
     await watcher.until('ALERTS{alertname="ProxydConfigRejected"}')
 
+    now = time.time()
+    exemplars = await watcher.ask(
+        "query_exemplars",
+        query="proxyd_http_request_duration_seconds_bucket",
+        start=str(now - 60),
+        end=str(now + 60),
+    )
+    assert all("trace_id" in one["labels"] for series in exemplars for one in series["exemplars"])
+    assert exemplars
     missing = []
     for query in (query for path in BOARDS for query in queries(path) if not awaits(query.text)):
         found = await watcher.soon(whole(query.text))
