@@ -111,6 +111,7 @@ class Exchange:
     address = ""  # what that resolved to
     tries = 0
     circuit = 0  # what this try is judged by in its upstream's circuit; negative once it is
+    retrying = False  # this try is a further one, of those that its upstream counts
     failed_tries: list[tuple[str, int]] | None = None  # address and status of each that failed
     response: ResponseHead | None = None
     own_headers: Headers | None = None  # of the answer, where the gateway gave it itself

@@ -156,6 +156,7 @@ def _resilience(source: StatusSource) -> list[dict[str, Any]]:
             "upstream": state.upstream,
             "circuit": CIRCUITS[state.circuit] if state.circuit is not None else None,
             "rejected": dict(state.rejected),
+            "retry_budget_exhausted": state.exhausted,
             "ejections": sum(state.ejections.values()),
         }
         for state in source.protections()

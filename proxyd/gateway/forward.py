@@ -167,7 +167,8 @@ class Forwarder:
         self.left(relay)
         stale = reused and exchange.upstream_method in IDEMPOTENT
         safe = error.retry is Retry.SAFE or (error.retry is Retry.IF_REUSED and stale)
-        return safe and relay.may_repeat() and 0 < exchange.tries <= service.retries
+        possible = safe and relay.may_repeat() and 0 < exchange.tries <= service.retries
+        return possible and service.balancer.may_retry(exchange)
 
     def _observe_failure(self, relay: Relay, error: GatewayError) -> None:
         if relay.peer is not None and error.kind not in _NOBODYS:
@@ -182,6 +183,8 @@ class Forwarder:
         peer, relay.peer = relay.peer, None
         if peer is not None:
             relay.route.service.balancer.end(relay.exchange, peer)
+        elif relay.exchange.retrying:
+            relay.route.service.balancer.retried(relay.exchange)
         if relay.task is not None and relay.over:
             relay.task.cancel()
             relay.task = None

@@ -46,6 +46,17 @@ class Limits(Entity):
     """Requests that wait for a connection."""
     max_requests: int = Field(1024, ge=1, le=2**31)
     """Requests under way, those that wait for a connection included."""
+    max_retries: int = Field(3, ge=0, le=2**31)
+    """Further tries under way; a retry_budget takes its place."""
+
+
+class RetryBudget(Entity):
+    """How many further tries there may be beside first ones."""
+
+    budget_percent: float = Field(20, ge=0, le=100)
+    """Further tries under way, as a percentage of all requests under way."""
+    min_retry_concurrency: int = Field(3, ge=0, le=2**31)
+    """Further tries under way that there may be, however few requests there are."""
 
 
 class CircuitBreaker(Entity):
@@ -76,8 +87,10 @@ class Resilience(Entity):
     """How much the upstream is given at a time."""
     circuit_breaker: CircuitBreaker | None = None
     """When the upstream gets no requests for a while."""
+    retry_budget: RetryBudget | None = None
+    """How many further tries there may be."""
 
     @property
     def guarded(self) -> bool:
         """Whether tries are let in one by one."""
-        return self.limits is not None or self.circuit_breaker is not None
+        return any(one is not None for one in (self.limits, self.circuit_breaker, self.retry_budget))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from proxyd.apps.host import Apps
 from proxyd.clock import Clock, DeadlineWheel
@@ -32,6 +32,7 @@ from proxyd.upstream.dnsclient import DnsClient
 from proxyd.upstream.factory import build_balancers
 from proxyd.upstream.names import CacheTimes, Resolver
 from proxyd.upstream.pool import Pool, PoolLimits
+from proxyd.upstream.protection import RELIEF
 from proxyd.upstream.registry import Registry
 from proxyd.upstream.tls import SYSTEM
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from proxyd.upstream.connector import Endpoint
 
 log = get_logger("worker")
+upstream_log = get_logger("upstream")
 
 
 def head_limits(settings: Settings) -> HeadLimits:
@@ -86,7 +88,12 @@ def make_registry(settings: Settings, wheel: DeadlineWheel, apps: Apps) -> Regis
         way = apps.dial if endpoint.memory else dial
         return Pool(endpoint, way, limits, heads, wheel)  # type: ignore[arg-type]  # as in the listener
 
-    return Registry(make_pool, get_logger("upstream").warning)
+    return Registry(make_pool, _tell_upstream)
+
+
+def _tell_upstream(event: str, **values: Any) -> None:
+    tell = upstream_log.notice if event in RELIEF else upstream_log.warning
+    tell(event, **values)
 
 
 def make_resolver(settings: Settings, clock: Clock) -> Resolver:

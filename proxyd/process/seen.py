@@ -46,6 +46,6 @@ def targets(registry: Registry, snapshot: Snapshot | None) -> Iterator[TargetSta
 def protections(registry: Registry) -> list[ProtectionState]:
     """List the upstreams that are protected, and what came of it."""
     return [
-        ProtectionState(one.name, one.ejections, one.circuit_state, one.rejected)
+        ProtectionState(one.name, one.ejections, one.circuit_state, one.rejected, one.exhausted)
         for one in registry.protections
     ]

@@ -36,6 +36,11 @@ def of_protections(source: StatusSource) -> Iterator[Metric]:
         "Requests that were not sent, because the circuit was open or a limit was reached.",
         labels=("upstream", "reason"),
     )
+    exhausted = CounterMetricFamily(
+        "proxyd_upstream_retry_budget_exhausted",
+        "Further tries that were not made, because enough were under way.",
+        labels=("upstream",),
+    )
     protected = list(source.protections())
     names = {state.upstream for state in protected}
     out: dict[tuple[str, str], bool] = {}
@@ -50,6 +55,7 @@ def of_protections(source: StatusSource) -> Iterator[Metric]:
             ejections.add_metric((state.upstream, label, reason), count)
         if state.circuit is not None:
             circuit.add_metric((state.upstream,), state.circuit)
+        exhausted.add_metric((state.upstream,), state.exhausted)
         for reason, count in state.rejected.items():
             rejected.add_metric((state.upstream, reason), count)
-    yield from (ejected, ejections, circuit, rejected)
+    yield from (ejected, ejections, circuit, rejected, exhausted)

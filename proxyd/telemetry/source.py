@@ -68,13 +68,15 @@ class ProtectionState:
     """How one upstream is kept from failing whole.
 
     ``circuit`` is 0 for closed, 1 for half-open, 2 for open, None where there is none. Since the start, ``ejections``
-    counts by target and reason, and ``rejected`` by reason the requests that were not sent.
+    counts by target and reason, ``rejected`` by reason the requests that were not sent, and ``exhausted`` the further tries
+    that there was no budget for.
     """
 
     upstream: str
     ejections: Mapping[tuple[str, str], int] = field(default_factory=dict)
     circuit: int | None = None
     rejected: Mapping[str, int] = field(default_factory=dict)
+    exhausted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,15 @@ class Balancer:
         if self._guard is not None:
             self._guard.leave(exchange)
 
+    def may_retry(self, exchange: Exchange) -> bool:
+        """Whether another try may follow one that is over; it is counted until ``end`` or ``retried``."""
+        return self._guard is None or self._guard.retry(exchange)
+
+    def retried(self, exchange: Exchange) -> None:
+        """Count another try as over for which nothing was picked."""
+        if self._guard is not None:
+            self._guard.retried(exchange)
+
     def observe(self, exchange: Exchange, peer: Peer, status: int, now: float) -> None:
         """Learn from an answer whose head is complete ``now``."""
         if self._passive is not None:

@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
     from proxyd.exchange import Exchange
-    from proxyd.model.resilience import Limits, Resilience
+    from proxyd.model.resilience import Limits, Resilience, RetryBudget
     from proxyd.upstream.health import HealthKey
     from proxyd.upstream.peer import Peer
+
+RELIEF = frozenset(
+    {"target readmitted", "circuit half-open", "circuit closed"}
+)  # events that tell of no trouble
 
 
 class Tell(Protocol):
@@ -32,30 +36,36 @@ def unheard(event: str, **values: Any) -> None:
 class Protection:
     """How one upstream is kept from failing whole. It lets tries in, hears what became of them, and lets them out.
 
-    ``active`` counts tries under way, those that wait for a connection included. ``ejections`` counts by target and
-    reason, ``rejected`` by reason.
+    ``active`` counts tries under way, those that wait for a connection included, and ``retries`` the further ones among
+    them. ``ejections`` counts by target and reason, ``rejected`` by reason, ``exhausted`` retries that were not made.
     """
 
     __slots__ = (
+        "_budget",
         "_limits",
         "_now",
         "_tell",
         "active",
         "circuit",
         "ejections",
+        "exhausted",
         "name",
         "openings",
         "rejected",
+        "retries",
     )
 
     def __init__(self, name: str, now: Callable[[], float], tell: Tell = unheard) -> None:
         self.name = name
         self.active = 0
+        self.retries = 0
+        self.exhausted = 0
         self.circuit: Circuit | None = None
         self.openings = Openings(self._full)
         self.ejections: dict[tuple[str, str], int] = {}
         self.rejected: dict[str, int] = {}
         self._limits: Limits | None = None
+        self._budget: RetryBudget | None = None
         self._now = now
         self._tell = tell
 
@@ -65,6 +75,7 @@ class Protection:
     def configure(self, resilience: Resilience) -> None:
         """Follow these rules from now on; a circuit stays in its state, and what is under way is counted on."""
         self._limits = self.openings.rules = resilience.limits
+        self._budget = resilience.retry_budget
         rules = resilience.circuit_breaker
         if rules is None:
             self.circuit = None
@@ -104,6 +115,8 @@ class Protection:
     def leave(self, exchange: Exchange) -> None:
         """Let a try out. One whose client did not wait for the answer was as slow as that took."""
         self.active -= 1
+        if exchange.retrying:
+            self.retried(exchange)
         circuit = self.circuit
         if circuit is not None and exchange.circuit:
             epoch = abs(exchange.circuit)
@@ -114,6 +127,27 @@ class Protection:
                     circuit.judge(epoch, waited, failed=False)
         exchange.circuit = 0
         self.openings.freed()
+
+    def retry(self, exchange: Exchange) -> bool:
+        """Whether a request whose try has failed may have another one; counts that, until it is over."""
+        if self._budget is not None:
+            share = self._budget.budget_percent * (self.active + 1) / 100  # the request itself is under way
+            most = max(share, self._budget.min_retry_concurrency)
+        elif self._limits is not None:
+            most = self._limits.max_retries
+        else:
+            return True
+        if self.retries + 1 > most:
+            self.exhausted += 1
+            return False
+        self.retries += 1
+        exchange.retrying = True
+        return True
+
+    def retried(self, exchange: Exchange) -> None:
+        """Count a further try as over, or as never begun."""
+        self.retries -= 1
+        exchange.retrying = False
 
     def _full(self, reason: str) -> GatewayError:
         return self._refuse(Kind.OVERLOADED, reason, AGAIN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import aiohttp
-from e2e_wire import OK, PATIENCE
+from e2e_wire import OK, PATIENCE, closed_port
 
 BAD = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 3\r\n\r\nbad"
 POST = b"POST / HTTP/1.1\r\nHost: api.test\r\nContent-Length: 0\r\n\r\n"
@@ -185,3 +185,40 @@ async def test_a_connection_moves_to_where_it_is_wanted(gateway, origin, raw):
     client = await raw(proxy.port)
     assert [(await client.ask(POST)).status for _ in range(6)] == [200] * 6
     assert [len(one.requests) for one in backends] == [3, 3]
+
+
+async def test_further_tries_come_out_of_a_budget(gateway, origin, raw):
+    """With none, a target that refuses is a failure for half of the clients; with the usual one, for nobody."""
+    backend = await origin(OK)
+    ports = (backend.port, closed_port())
+    spent = await gateway(config(*ports, retry_budget={"budget_percent": 0, "min_retry_concurrency": 0}))
+    client = await raw(spent.port)
+    statuses = [(await client.ask(POST)).status for _ in range(10)]
+    assert (statuses.count(200), statuses.count(502)) == (5, 5)
+    text = await asked(spent, "/metrics")
+    assert 'proxyd_upstream_retry_budget_exhausted_total{upstream="api"} 5.0' in text
+    usual = await gateway(config(*ports, retry_budget={}))
+    client = await raw(usual.port)
+    assert [(await client.ask(POST)).status for _ in range(10)] == [200] * 10
+    assert usual.worker._registry.protections[0].retries == 0
+
+
+async def test_a_retry_whose_client_leaves_is_let_go(gateway, origin, raw):
+    """Its place in the budget is free again, wherever the retry was."""
+
+    async def hang(wire):
+        await wire.rest()
+
+    backend = await origin(hang)
+    proxy = await gateway(config(backend.port, closed_port(), retry_budget={"min_retry_concurrency": 2}))
+    clients = [await raw(proxy.port) for _ in range(2)]
+    for number, client in enumerate(clients):
+        await client.send(POST)
+        await backend.wire(number)
+    (protection,) = proxy.worker._registry.protections
+    assert (protection.retries in {1, 2}, protection.active) == (True, 2)
+    for client in clients:
+        client.reset()
+    for wire in backend.wires:
+        await wire.rest()
+    assert (protection.retries, protection.active) == (0, 0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from upstream_fakes import FakeClock, make_exchange, make_service, make_target, make_upstream, settle
 
 from proxyd.errors import GatewayError, Kind
-from proxyd.model.resilience import CircuitBreaker, Limits, Resilience
+from proxyd.model.resilience import CircuitBreaker, Limits, Resilience, RetryBudget
 from proxyd.upstream.openings import Openings
 from proxyd.upstream.protection import Protection
 
@@ -353,3 +353,102 @@ def test_never_more_are_under_way_than_allowed(steps, most):
         elif inside:
             protection.leave(inside.pop(step % len(inside)))
         assert protection.active == len(inside) <= most
+
+
+# --- trying again --------------------------------------------------------------------------------------------
+
+
+def protected(**resilience):
+    protection = Protection("api", FakeClock().now)
+    protection.configure(Resilience(**resilience))
+    return protection
+
+
+def entered(protection, count):
+    exchanges = [make_exchange() for _ in range(count)]
+    for exchange in exchanges:
+        protection.enter(exchange)
+    return exchanges
+
+
+def failed(protection, count):
+    """Have so many tries fail, one after the other, and return the requests that get another one."""
+    allowed = []
+    for _ in range(count):
+        (exchange,) = entered(protection, 1)
+        protection.leave(exchange)
+        if protection.retry(exchange):
+            protection.enter(exchange)
+            allowed.append(exchange)
+    return allowed
+
+
+def test_a_few_further_tries_are_always_allowed():
+    """Three at a time by default; one that is over makes room for another."""
+    protection = protected(retry_budget=RetryBudget())
+    allowed = failed(protection, 5)
+    assert (len(allowed), protection.retries, protection.exhausted) == (3, 3, 2)
+    protection.leave(allowed[0])
+    assert (len(failed(protection, 2)), protection.exhausted) == (1, 3)
+
+
+def test_more_are_allowed_with_more_requests():
+    """A fifth of what is under way."""
+    protection = protected(retry_budget=RetryBudget())
+    entered(protection, 95)
+    assert len(failed(protection, 30)) == 23
+    assert (protection.retries, protection.active) == (23, 95 + 23)
+
+
+def test_the_limit_holds_where_there_is_no_budget():
+    """Envoy's number of retries; a budget takes its place."""
+    assert len(failed(protected(limits=Limits(max_retries=2)), 5)) == 2
+    both = protected(limits=Limits(max_retries=0), retry_budget=RetryBudget())
+    assert len(failed(both, 5)) == 3
+    assert len(failed(protected(circuit_breaker=CircuitBreaker()), 50)) == 50
+
+
+async def test_without_rules_every_retry_is_allowed(world):
+    """The service's retries alone decide."""
+    everything = [make_service("api"), make_upstream(), make_target("10.0.0.1:80")]
+    balancer = (await world.load(*everything)).for_service(everything[0])
+    exchange = make_exchange()
+    assert balancer.may_retry(exchange)
+    balancer.retried(exchange)
+    assert not exchange.retrying
+
+
+async def test_a_retry_for_which_nothing_is_picked_is_let_go(world):
+    """Its place in the budget is another's."""
+    balancer = await balancer_of(world, retry_budget=RetryBudget(min_retry_concurrency=1))
+    exchange = make_exchange()
+    assert balancer.may_retry(exchange)
+    assert not balancer.may_retry(make_exchange())
+    balancer.retried(exchange)
+    assert balancer.may_retry(make_exchange())
+
+
+STEPS = st.one_of(st.just("in"), st.tuples(st.sampled_from(["out", "fail", "unpicked"]), st.integers(0, 50)))
+
+
+@given(st.lists(STEPS, max_size=300), st.integers(0, 100), st.integers(0, 5))
+def test_the_budget_is_never_exceeded(steps, percent, least):
+    """Whatever fails and in whatever order; and the counts are those of what is under way."""
+    protection = protected(retry_budget=RetryBudget(budget_percent=percent, min_retry_concurrency=least))
+    inside = []
+    for step in steps:
+        if step == "in":
+            inside += entered(protection, 1)
+        elif inside:
+            what, which = step
+            exchange = inside.pop(which % len(inside))
+            protection.leave(exchange)
+            if what != "out" and protection.retry(exchange):
+                assert protection.retries <= max(least, percent * (protection.active + 1) / 100)
+                if what == "unpicked":
+                    protection.retried(exchange)
+                else:
+                    protection.enter(exchange)
+                    inside.append(exchange)
+        assert protection.active == len(inside)
+        assert protection.retries == sum(exchange.retrying for exchange in inside)
