@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## show this
 	@bold= normal=; if [ -t 1 ]; then bold=$$'\e[1m' normal=$$'\e[0m'; fi; \
-	sed -n "s/^\([a-z0-9]*\):.*## \(.*\)/$$bold make \1$$normal|\2/p" Makefile | column -t -s '|'
+	sed -n "s/^\([a-z0-9-]*\):.*## \(.*\)/$$bold make \1$$normal|\2/p" Makefile | column -t -s '|'
 
 run: $(VENV)/.run ## start the gateway with config/proxyd.yml (CONFIG=FILE for another)
 	@$(call with_env,exec $(BIN)/proxyd run -c $(CONFIG) $(ARGS))
@@ -57,6 +57,18 @@ docs: $(VENV)/.run ## write the reference of plugins in docs/plugins.md anew, ou
 
 bench: $(VENV)/.compiled ## measure against other gateways (ARGS="--scenario plain")
 	@$(BIN)/python benchmarks/bench.py $(ARGS)
+
+# The peers out of npm: built again when one of their files changes.
+BENCH_NODE := $(VENV)/node/bench
+bench-node: $(BENCH_NODE)/.built ## install Fastify's proxy and a Next.js route handler, for make bench to measure beside
+$(BENCH_NODE)/.built: $(shell find benchmarks/node -type f | sed 's/[][ ]/\\&/g') | $(BIN)/python
+	@command -v npm >/dev/null || { echo "Node.js 20 or newer is missing, with npm" >&2; exit 1; }
+	@echo "installing Fastify's proxy and Next.js (about 300 MB)"
+	@mkdir -p $(BENCH_NODE); cp -r benchmarks/node/. $(BENCH_NODE)/
+	@npm install --prefix $(BENCH_NODE) --no-audit --no-fund --no-package-lock --loglevel=error > $(VENV)/npm-bench.log 2>&1 && \
+	  (cd $(BENCH_NODE) && NEXT_TELEMETRY_DISABLED=1 npx next build) >> $(VENV)/npm-bench.log 2>&1 || \
+	  { tail -n 5 $(VENV)/npm-bench.log >&2; exit 1; }
+	@touch $@
 
 compiled: $(VENV)/.compiled ## compile the modules that requests pass through, into .venv/compiled
 

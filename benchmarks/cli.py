@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import load, machine, report
+from benchmarks import chart, load, machine, published, report
 from benchmarks.peers import PEERS
 from benchmarks.process import ROOT, ServerError
+from benchmarks.progress import Progress
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.scenarios.base import Bench
 
@@ -20,39 +20,45 @@ if TYPE_CHECKING:
 
     from benchmarks.peers.base import Peer
 
+QUICK = ("plain", "policies", "latency")
+QUICK_PEERS = ("nginx", "proxyd", "envoy", "aiohttp")
 RESULTS = ROOT / "benchmarks" / "results"
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the scenarios asked for and print their report; 0 when all ran, 1 when one failed, 2 when none could."""
     options = _options(argv)
+    progress = Progress()
     try:
         load.find_wrk()
     except load.LoadError as error:
-        say(str(error))
+        progress.tell(str(error))
         return 2
-    peers, skipped = _present(options.peers or [peer.name for peer in PEERS])
+    peers, skipped = _present(options.peers or [peer.name for peer in PEERS], progress)
     proxy_core, load_core = machine.cores()
     facts = machine.describe() | {
         "measured": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "load": f"wrk, 1 thread, {load.CONNECTIONS} keep-alive connections, closed loop, {options.seconds:g} s a run, "
-        f"median of {options.rounds} rounds",
+        f"median of {options.rounds} round{'s' if options.rounds > 1 else ''}; where a scenario needs it, a tool of ours",
         "placed": f"the proxy on core {proxy_core}, load tool and backend on core {load_core}",
     }
     facts |= {f"{peer.name} {peer.version()}": peer.settings for peer in peers}
     facts |= {f"{name} skipped": reason for name, reason in skipped.items()}
     with tempfile.TemporaryDirectory(prefix="proxyd-bench-") as directory:
-        bench = Bench(options.rounds, options.seconds, peers, Path(directory), proxy_core, load_core, say)
-        sections = [_run(name, bench) for name in options.scenario or SCENARIOS]
-    return _deliver(facts, sections, options.out, options.docs)
+        bench = Bench(
+            options.rounds, options.seconds, peers, Path(directory), proxy_core, load_core, progress.say
+        )
+        sections = []
+        wanted = options.scenario or list(SCENARIOS)
+        for number, name in enumerate(wanted, 1):
+            progress.title = f"[{number}/{len(wanted)}]"
+            progress.say(name)
+            sections.append(_run(name, bench))
+    facts["took"] = f"{progress.spent()} minutes"
+    return _deliver(facts, sections, options, progress)
 
 
-def say(line: str) -> None:
-    """Print progress where the report does not go."""
-    print(line, file=sys.stderr, flush=True)
-
-
-def _present(wanted: list[str]) -> tuple[list[Peer], dict[str, str]]:
+def _present(wanted: list[str], progress: Progress) -> tuple[list[Peer], dict[str, str]]:
     """Return the wanted proxies that can run here, and why the others cannot."""
     peers: list[Peer] = []
     skipped: dict[str, str] = {}
@@ -61,7 +67,7 @@ def _present(wanted: list[str]) -> tuple[list[Peer], dict[str, str]]:
             continue
         if reason := peer.missing():
             skipped[peer.name] = reason
-            say(f"skipped {peer.name}: {reason}")
+            progress.tell(f"skipped {peer.name}: {reason}")
         else:
             peers.append(peer)
     return peers, skipped
@@ -74,16 +80,24 @@ def _run(name: str, bench: Bench) -> report.Section:
         return report.Section(name, f"{name}: failed", [], notes=[" ".join(str(error).split())], failed=True)
 
 
-def _deliver(facts: dict[str, str], sections: list[report.Section], out: Path, docs: Path | None) -> int:
+def _deliver(
+    facts: dict[str, str], sections: list[report.Section], options: argparse.Namespace, progress: Progress
+) -> int:
+    progress.tell(f"took {facts['took']}")
     print(report.document(facts, sections))
-    for path in report.write(out, f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}", facts, sections):
-        say(f"wrote {path}")
-    if any(section.failed for section in sections):
-        return 1
-    if docs:
-        report.update_docs(docs, facts, sections)
-        say(f"updated {docs}")
-    return 0
+    stamp = f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}"
+    written = report.write(options.out, stamp, facts, sections)
+    figures = {section.name: section.figures for section in sections if section.figures}
+    if reason := chart.missing():
+        progress.tell(f"no picture: {reason}")
+    elif picture := chart.draw(figures, options.out / f"{stamp}.png"):
+        written.append(picture)
+    failed = any(section.failed for section in sections)
+    if options.docs and not failed:
+        written += published.update(options.docs, facts, sections)
+    for path in written:
+        progress.tell(f"wrote {path}")
+    return 1 if failed else 0
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
@@ -99,14 +113,28 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
         text = f"of {', '.join(known)} (default: {otherwise})"
         parser.add_argument(option, type=_chosen_from(known), default=[], metavar="NAME,…", help=text)
     parser.add_argument(
-        "--rounds", type=int, default=5, help="runs per proxy, in alternating order (default: 5)"
+        "--quick", action="store_true", help=f"a first look within two minutes: {', '.join(QUICK)}"
     )
-    parser.add_argument("--seconds", type=float, default=5.0, help="length of a run (default: 5)")
+    parser.add_argument("--rounds", type=int, help="runs per proxy, in alternating order (default: 3)")
+    parser.add_argument("--seconds", type=float, help="length of a run (default: 4)")
     parser.add_argument(
         "--out", type=Path, default=RESULTS, metavar="DIR", help="where report and raw figures go"
     )
-    parser.add_argument("--docs", type=Path, metavar="FILE", help="also replace the results in this page")
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "--docs",
+        type=Path,
+        nargs="?",
+        const=ROOT,
+        metavar="DIR",
+        help="also put tables and picture into the documents of this tree (default: this one)",
+    )
+    options = parser.parse_args(argv)
+    if options.quick:
+        options.scenario = options.scenario or list(QUICK)
+        options.peers = options.peers or list(QUICK_PEERS)
+    options.rounds = options.rounds or (1 if options.quick else 3)
+    options.seconds = options.seconds or (1.0 if options.quick else 4.0)
+    return options
 
 
 def _chosen_from(known: list[str]) -> Callable[[str], list[str]]:

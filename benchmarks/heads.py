@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    Header = str | Callable[[int], str]
+
 COUNT = 2048
 
 _HOSTS = ("api.shop.example", "www.shop.example", "m.shop.example", "eu.shop.example")
@@ -30,17 +32,26 @@ def default_path(index: int, rng: random.Random) -> str:
 def requests(
     path: Callable[[int, random.Random], str] = default_path,
     count: int = COUNT,
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, Header] | None = None,
+    upload: int = 0,
 ) -> list[str]:
     """Return ``count`` GET requests of 12 header lines and about 570 bytes; the same list in every run.
 
-    ``headers`` come on top of them.
+    ``headers`` come on top of them, one that is a function as what it makes of the request's number. With
+    ``upload``, they are the heads of POSTs of so many bytes.
     """
     rng = random.Random(20_240)
-    return [_request(path(index, rng), rng, headers or {}) for index in range(count)]
+    made = []
+    for index in range(count):
+        more = {name: value(index) if callable(value) else value for name, value in (headers or {}).items()}
+        if upload:
+            more["Content-Length"] = str(upload)
+        made.append(_request("POST" if upload else "GET", path(index, rng), rng, more))
+    return made
 
 
-def _request(path: str, rng: random.Random, more: Mapping[str, str]) -> str:
+def _request(method: str, path: str, rng: random.Random, more: dict[str, str]) -> str:
+    connection = more.pop("Connection", "keep-alive")
     host = rng.choice(_HOSTS)
     headers = (
         ("Host", host),
@@ -55,20 +66,27 @@ def _request(path: str, rng: random.Random, more: Mapping[str, str]) -> str:
         ("Sec-Fetch-Mode", "cors"),
         ("Sec-Fetch-Site", "same-origin"),
         *more.items(),
-        ("Connection", "keep-alive"),
+        ("Connection", connection),
     )
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    return f"GET {path} HTTP/1.1\r\n{lines}\r\n"
+    return f"{method} {path} HTTP/1.1\r\n{lines}\r\n"
 
 
-def lua_script(heads: list[str]) -> str:
-    """Return the wrk script that sends ``heads`` in turn and ends by printing one ``RESULT {json}`` line."""
+def lua_script(heads: list[str], body: int = 0) -> str:
+    """Return the wrk script that sends ``heads`` in turn and ends by printing one ``RESULT {json}`` line.
+
+    Each is followed by the same ``body`` bytes.
+    """
     # A JSON string of printable ASCII and \r\n is also a Lua string.
     table = ",\n".join(json.dumps(head) for head in heads)
     return f"""local heads = {{
 {table}
 }}
 local count, next_one = #heads, 0
+if {body} > 0 then
+  local body = string.rep("x", {body})
+  for index = 1, count do heads[index] = heads[index] .. body end
+end
 request = function()
   next_one = next_one % count + 1
   return heads[next_one]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from benchmarks.heads import Header
 
 CONNECTIONS = 32
 ERRORS = ("connect", "read", "write", "status", "timeout")
@@ -72,24 +76,33 @@ def write_script(
     name: str,
     path: Callable[[int, random.Random], str],
     count: int,
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, Header] | None = None,
+    upload: int = 0,
 ) -> Path:
-    """Write the wrk script whose requests have the paths that ``path`` makes, and ``headers`` beside the usual."""
+    """Write the wrk script whose requests have the paths that ``path`` makes, and ``headers`` beside the usual.
+
+    With ``upload``, they are POSTs of so many bytes.
+    """
     script = directory / f"{name}.lua"
-    script.write_text(lua_script(requests(path, count, headers)), encoding="ascii")
+    script.write_text(lua_script(requests(path, count, headers, upload), upload), encoding="ascii")
     return script
 
 
-def run(script: Path, *, port: int, seconds: float, core: int) -> Load:
+def run(script: Path, *, port: int, seconds: float, core: int, tls: bool = False) -> Load:
     """Load 127.0.0.1:``port`` for ``seconds`` from one thread on ``core``; LoadError when wrk fails."""
-    argv = [find_wrk(), "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--timeout", "10s"]
+    # wrk counts whole seconds; it is interrupted for less, and then tells what there was.
+    argv = [find_wrk(), "-t1", f"-c{CONNECTIONS}", f"-d{math.ceil(seconds) + 1}s", "--timeout", "10s"]
+    url = f"{'https' if tls else 'http'}://127.0.0.1:{port}/"
     with pinned(core):
-        done = subprocess.run(
-            [*argv, "-s", str(script), f"http://127.0.0.1:{port}/"],
-            capture_output=True,
-            text=True,
-            check=False,
+        process = subprocess.Popen(
+            [*argv, "-s", str(script), url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-    if done.returncode:
-        raise LoadError(f"wrk exited with {done.returncode}: {(done.stderr or done.stdout).strip()[-500:]}")
-    return parse(done.stdout)
+    with process:
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=60)
+    if process.returncode:
+        raise LoadError(f"wrk exited with {process.returncode}: {(errors or out).strip()[-500:]}")
+    return parse(out)

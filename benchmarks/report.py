@@ -11,10 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+Figures = dict[str, dict[str, dict[str, float]]]  # scenario -> row -> name -> value
+
 
 @dataclass(slots=True)
 class Section:
-    """One scenario's result: a table, the sentences under it, and the figures it was made from."""
+    """One scenario's result: a table, the sentences under it, and the figures it was made from.
+
+    ``figures`` are the few that pictures and the README are drawn from: row -> name -> value.
+    """
 
     name: str
     title: str
@@ -23,6 +28,7 @@ class Section:
     notes: list[str] = field(default_factory=list)
     raw: Any = None
     failed: bool = False
+    figures: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def median_and_range(values: Sequence[float], form: str = ".1f") -> str:

@@ -11,6 +11,8 @@ from benchmarks.process import Command
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from benchmarks.peers.base import Certificate
+
 
 class AiohttpPeer:
     """aiohttp's server and ClientSession on uvloop, one process."""
@@ -26,7 +28,11 @@ class AiohttpPeer:
         """Return aiohttp's version."""
         return importlib.metadata.version("aiohttp")
 
-    def command(self, directory: Path, *, listen: int, origin: int) -> Command:
+    def command(
+        self, directory: Path, *, listen: int, origin: int, tls: Certificate | None = None
+    ) -> Command:
         """Start the script; ``directory`` stays empty."""
         del directory
-        return Command([sys.executable, "-m", "benchmarks.peers.aiohttp_app", str(listen), str(origin)])
+        more = [str(tls.chain), str(tls.key)] if tls else []
+        script = [sys.executable, "-m", "benchmarks.peers.aiohttp_app"]
+        return Command([*script, str(listen), str(origin), *more])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from benchmarks.process import ROOT
@@ -11,6 +12,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.process import Command
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a proxy shows its clients: PEM files of the chain, of the key, and of both."""
+
+    chain: Path
+    key: Path
+    both: Path
 
 
 class Peer(Protocol):
@@ -25,8 +35,13 @@ class Peer(Protocol):
     def version(self) -> str:
         """Return its version, as it tells it."""
 
-    def command(self, directory: Path, *, listen: int, origin: int) -> Command:
-        """Write its configuration into ``directory``; return how to start it, from port ``listen`` to ``origin``."""
+    def command(
+        self, directory: Path, *, listen: int, origin: int, tls: Certificate | None = None
+    ) -> Command:
+        """Write its configuration into ``directory``; return how to start it, from port ``listen`` to ``origin``.
+
+        With ``tls``, clients speak TLS to it. WebSockets are passed on under /ws.
+        """
 
 
 def output(argv: list[str]) -> str:

@@ -12,6 +12,8 @@ from benchmarks.process import Command
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from benchmarks.peers.base import Certificate
+
 
 def main_context(home: Path) -> str:
     """Return the lines above ``http``: one worker in the foreground, nothing written outside ``home``."""
@@ -24,6 +26,18 @@ error_log stderr error;
 events {{ worker_connections 4096; }}"""
 
 
+PASS = """      proxy_pass http://origin;
+      proxy_http_version 1.1;
+      proxy_set_header X-Real-IP $remote_addr;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Forwarded-Host $host;
+      proxy_set_header X-Forwarded-Port $server_port;
+      proxy_request_buffering off;
+      proxy_max_temp_file_size 0;
+"""
+
+
 class NginxPeer:
     """The reference of every ratio."""
 
@@ -33,6 +47,7 @@ class NginxPeer:
     )
 
     location_lines = ""  # more of the location's
+    server_lines = ""  # more of the server's
 
     def http_lines(self, directory: Path) -> str:
         """Return what stands above the server: of logs, here."""
@@ -47,7 +62,9 @@ class NginxPeer:
         """Return the version after the slash."""
         return output(["nginx", "-v"]).rpartition("/")[2]
 
-    def command(self, directory: Path, *, listen: int, origin: int) -> Command:
+    def command(
+        self, directory: Path, *, listen: int, origin: int, tls: Certificate | None = None
+    ) -> Command:
         """Write nginx.conf."""
         config = directory / "nginx.conf"
         temporary = "".join(
@@ -55,14 +72,25 @@ class NginxPeer:
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
         config.write_text(
-            f"{main_context(directory)}\nhttp {{\n{temporary}{self.http_lines(directory)}{_server(listen, origin, self.location_lines)}}}\n"
+            f"{main_context(directory)}\nhttp {{\n{temporary}{self.http_lines(directory)}"
+            f"{_server(listen, origin, self.location_lines, _tls(tls) + self.server_lines, ' ssl' if tls else '')}}}\n"
         )
         return Command(
             [shutil.which("nginx") or "nginx", "-c", str(config), "-p", str(directory), "-e", "stderr"]
         )
 
 
-def _server(listen: int, origin: int, location_lines: str) -> str:
+def _tls(tls: Certificate | None) -> str:
+    if tls is None:
+        return ""
+    return f"""    ssl_certificate {tls.chain};
+    ssl_certificate_key {tls.key};
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_cache shared:tls:10m;
+"""
+
+
+def _server(listen: int, origin: int, location_lines: str, server_lines: str, flags: str) -> str:
     return f"""  keepalive_requests 100000000;
   client_max_body_size 0;
   upstream origin {{
@@ -71,18 +99,13 @@ def _server(listen: int, origin: int, location_lines: str) -> str:
     keepalive_requests 100000000;
   }}
   server {{
-    listen 127.0.0.1:{listen} backlog=4096;
-    location / {{
-{location_lines}      proxy_pass http://origin;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header X-Real-IP $remote_addr;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-Host $host;
-      proxy_set_header X-Forwarded-Port $server_port;
-      proxy_request_buffering off;
-      proxy_max_temp_file_size 0;
-    }}
+    listen 127.0.0.1:{listen}{flags} backlog=4096;
+{server_lines}    location / {{
+{location_lines}      proxy_set_header Connection "";
+{PASS}    }}
+    location /ws {{
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection upgrade;
+{PASS}    }}
   }}
 """

@@ -16,6 +16,7 @@ from benchmarks.peers.proxyd import ProxydPeer, PurePeer, one_route
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from benchmarks.peers.base import Certificate
     from benchmarks.process import Command
 
 
@@ -48,9 +49,11 @@ class PolicyProxyd(ProxydPeer):
 
     shown = "all policies, its own JSON access log of 31 fields"
 
-    def command(self, directory: Path, *, listen: int, origin: int) -> Command:
+    def command(
+        self, directory: Path, *, listen: int, origin: int, tls: Certificate | None = None
+    ) -> Command:
         """Write kong.json, and have the access log written to a file."""
-        made = self.command_for(directory, self.document(directory, origin), listen=listen)
+        made = self.command_for(directory, self.document(directory, origin), listen=listen, tls=tls)
         return replace(made, env=made.env | self.log(directory))
 
     def document(self, directory: Path, origin: int) -> dict[str, object]:

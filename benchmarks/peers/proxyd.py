@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.peers.base import output
 from benchmarks.process import Command, free_port
+
+if TYPE_CHECKING:
+    from benchmarks.peers.base import Certificate
 
 
 def one_route(origin: int) -> dict[str, Any]:
@@ -45,16 +48,20 @@ class ProxydPeer:
         """Return the last word of ``proxyd version``."""
         return output([sys.executable, "-m", "proxyd", "version"]).split()[-1]
 
-    def command(self, directory: Path, *, listen: int, origin: int) -> Command:
+    def command(
+        self, directory: Path, *, listen: int, origin: int, tls: Certificate | None = None
+    ) -> Command:
         """Write kong.json with one route."""
-        return self.command_for(directory, one_route(origin), listen=listen)
+        return self.command_for(directory, one_route(origin), listen=listen, tls=tls)
 
-    def command_for(self, directory: Path, document: dict[str, Any], *, listen: int) -> Command:
+    def command_for(
+        self, directory: Path, document: dict[str, Any], *, listen: int, tls: Certificate | None = None
+    ) -> Command:
         """Write ``document`` and return how to start the gateway with it on port ``listen``."""
         config = directory / "kong.json"
         config.write_text(json.dumps(document, indent=1))
         settings = {
-            "PROXY_LISTEN": f"127.0.0.1:{listen} backlog=4096",
+            "PROXY_LISTEN": f"127.0.0.1:{listen}{' ssl' if tls else ''} backlog=4096",
             "STATUS_LISTEN": f"127.0.0.1:{free_port()}",
             "ADMIN_LISTEN": "off",
             "PROXY_ACCESS_LOG": "off",
@@ -65,6 +72,8 @@ class ProxydPeer:
             "WORKER_CONNECTIONS": "65536",
         }
         env = {f"PROXYD_{name}": value for name, value in settings.items()}
+        if tls:
+            env |= {"PROXYD_SSL_CERT": str(tls.chain), "PROXYD_SSL_CERT_KEY": str(tls.key)}
         env |= self.environment()
         # -P: the source in the working directory must not come before the build that is meant.
         return Command([sys.executable, "-P", "-m", "proxyd", "run", "-c", str(config)], env)

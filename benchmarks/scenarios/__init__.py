@@ -5,14 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.scenarios import (
+    connections,
     download,
+    events,
     exactness,
+    handshakes,
+    latency,
+    many,
+    messages,
     plain,
     policies,
     processes,
     routes,
     slow_clients,
     stream_memory,
+    tls,
+    upload,
     websocket_idle,
 )
 
@@ -25,7 +33,15 @@ if TYPE_CHECKING:
 SCENARIOS: dict[str, Callable[[Bench], Section]] = {
     "plain": plain.run,
     "policies": policies.run,
+    "many": many.run,
+    "latency": latency.run,
+    "connections": connections.run,
+    "tls": tls.run,
+    "handshakes": handshakes.run,
     "download": download.run,
+    "upload": upload.run,
+    "messages": messages.run,
+    "events": events.run,
     "routes": routes.run,
     "websocket-idle": websocket_idle.run,
     "stream-memory": stream_memory.run,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 WARM_UP_SECONDS = 1.0
 VERIFY_SECONDS = 15.0
+UNCHECKED = ssl.create_default_context()
+UNCHECKED.check_hostname, UNCHECKED.verify_mode = False, ssl.CERT_NONE  # its authority was made a second ago
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,10 @@ class Bench:
     proxy_core: int
     load_core: int
     say: Callable[[str], None]
+
+    def among(self, *names: str) -> list[Peer]:
+        """Return those of the chosen proxies that are named."""
+        return [peer for peer in self.peers if peer.name in names]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +66,21 @@ class Sample:
         return asdict(self)
 
 
-def measure(bench: Bench, server: Server, script: Path) -> Sample:
+def measure(bench: Bench, server: Server, script: Path, *, tls: bool = False) -> Sample:
     """Warm ``server`` up, load it, and account for what its process tree used meanwhile."""
-    load.run(script, port=server.port, seconds=WARM_UP_SECONDS, core=bench.load_core)
+
+    def put(seconds: float) -> load.Load:
+        return load.run(script, port=server.port, seconds=seconds, core=bench.load_core, tls=tls)
+
+    put(min(WARM_UP_SECONDS, bench.seconds))
     cores_before, cpu_before = accounting.core_times(), accounting.cpu_ns(server.pid)
-    result = load.run(script, port=server.port, seconds=bench.seconds, core=bench.load_core)
+    result = put(bench.seconds)
     cpu_ns = accounting.cpu_ns(server.pid) - cpu_before
     cores = accounting.core_times()
     server.check()
-    cpu_us = cpu_ns / 1000 / max(1, result.requests)
+    if not result.requests:
+        raise load.LoadError(f"nothing was answered in {result.seconds:.1f} s")
+    cpu_us = cpu_ns / 1000 / result.requests
     share = cpu_us * result.rate / 1e6
     return Sample(
         peer=server.name,
@@ -84,13 +97,14 @@ def measure(bench: Bench, server: Server, script: Path) -> Sample:
     )
 
 
-def fetch(port: int, path: str, headers: Mapping[str, str] | None = None) -> bytes:
+def fetch(port: int, path: str, headers: Mapping[str, str] | None = None, *, tls: bool = False) -> bytes:
     """Return the body of a 200 to GET ``path``; ServerError for anything else, retried while a server settles."""
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=dict(headers or {}))
+    scheme = "https" if tls else "http"
+    request = urllib.request.Request(f"{scheme}://127.0.0.1:{port}{path}", headers=dict(headers or {}))
     deadline = time.monotonic() + VERIFY_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=10, context=UNCHECKED if tls else None) as answer:
                 body: bytes = answer.read()
                 return body
         except (urllib.error.URLError, OSError) as error:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import shutil
 import statistics
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.load import LoadError
-from benchmarks.origin import static_origin
+from benchmarks.origin import static_origin, streaming_origin
 from benchmarks.process import Server, ServerError, free_port
 from benchmarks.report import Section, median_and_range
-from benchmarks.scenarios.base import Bench, Sample, fetch, measure
+from benchmarks.scenarios.base import Sample, fetch, measure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from benchmarks.peers.base import Peer
+    from benchmarks.peers.base import Certificate, Peer
+    from benchmarks.scenarios.base import Bench
 
 COLUMNS = [
     "proxy",
@@ -37,43 +39,40 @@ NOISE = 0.03
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What is sent, and how the answer is checked before: the wrk script, a path, and the body that belongs to it."""
+    """What is sent, and how the answer is checked before: the wrk script, and a path whose body is the backend's.
+
+    With ``tls``, the proxy is spoken to over TLS, and shows that certificate. ``streams`` asks for the backend that
+    counts uploads.
+    """
 
     script: Path
     path: str
-    body: bytes
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tls: Certificate | None = None
+    streams: bool = False
 
 
-def compare(
-    bench: Bench,
-    name: str,
-    title: str,
-    script: Path,
-    check_path: str,
-    headers: Mapping[str, str] | None = None,
-) -> Section:
-    """Measure every peer ``bench.rounds`` times with ``script``; a peer that fails or errs is shown as invalid."""
-    samples: dict[str, list[Sample]] = {peer.name: [] for peer in bench.peers}
+def compare(bench: Bench, name: str, title: str, peers: Sequence[Peer], probe: Probe) -> Section:
+    """Measure each of ``peers`` ``bench.rounds`` times; one that fails or errs is shown as invalid."""
+    samples: dict[str, list[Sample]] = {peer.name: [] for peer in peers}
     failures: dict[str, str] = {}
-    with static_origin(bench.directory, bench.load_core) as origin:
-        probe = Probe(script, check_path, fetch(origin.port, check_path), headers or {})
-        for number in range(bench.rounds):
-            # Every other round runs backwards, so that a drift of the machine falls on all alike.
-            for peer in bench.peers if number % 2 == 0 else bench.peers[::-1]:
-                if peer.name in failures:
-                    continue
-                try:
-                    sample = _one(bench, peer, origin, probe)
-                except (ServerError, LoadError) as error:
-                    failures[peer.name] = str(error)
-                    bench.say(f"{name}: {peer.name}: {error}")
-                    continue
-                samples[peer.name].append(sample)
-                bench.say(
-                    f"{name}: round {number + 1}/{bench.rounds} {peer.name}: {sample.rate:,.0f} requests/s, "
-                    f"{sample.cpu_us:.1f} µs/request, errors {sample.errors or 'none'}"
-                )
+    make_origin = streaming_origin if probe.streams else static_origin
+    with make_origin(bench.directory, bench.load_core) as origin:
+        for number, peer in in_turn(peers, bench.rounds):
+            if peer.name in failures:
+                continue
+            try:
+                with running(bench, peer, origin, probe) as server:
+                    sample = measure(bench, server, probe.script, tls=probe.tls is not None)
+            except (ServerError, LoadError) as error:
+                failures[peer.name] = str(error)
+                bench.say(f"{name}: {peer.name}: {error}")
+                continue
+            samples[peer.name].append(sample)
+            bench.say(
+                f"{name}: round {number + 1}/{bench.rounds} {peer.name}: {sample.rate:,.0f} requests/s, "
+                f"{sample.cpu_us:.1f} µs/request, errors {sample.errors or 'none'}"
+            )
     raw = {peer: [sample.raw() for sample in taken] for peer, taken in samples.items()}
     return Section(
         name,
@@ -82,7 +81,38 @@ def compare(
         rows(samples, failures),
         notes(samples, failures),
         {"samples": raw, "failed": failures},
+        figures={peer: figures(taken) for peer, taken in samples.items() if _valid(peer, taken, failures)},
     )
+
+
+def in_turn(peers: Sequence[Peer], rounds: int) -> Iterator[tuple[int, Peer]]:
+    """Yield the number of the round and the proxy whose turn it is.
+
+    Every other round runs backwards, so that a drift of the machine falls on all alike.
+    """
+    for number in range(rounds):
+        for peer in peers if number % 2 == 0 else peers[::-1]:
+            yield number, peer
+
+
+@contextmanager
+def running(bench: Bench, peer: Peer, origin: Server, probe: Probe) -> Iterator[Server]:
+    """Start ``peer`` before ``origin``, alone and with nothing left of the round before, and check an answer."""
+    home = bench.directory / peer.name
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir()
+    listen = free_port()
+    command = peer.command(home, listen=listen, origin=origin.port, tls=probe.tls)
+    with Server(peer.name, command, port=listen, core=bench.proxy_core, directory=bench.directory) as server:
+        answer = fetch(listen, probe.path, probe.headers, tls=probe.tls is not None)
+        if answer != fetch(origin.port, probe.path):
+            raise ServerError("the body of its answer is not the backend's")
+        yield server
+
+
+def figures(taken: list[Sample]) -> dict[str, float]:
+    """Return the medians that pictures and the README are drawn from."""
+    return {name: statistics.median(getattr(sample, name) for sample in taken) for name in ("cpu_us", "rate")}
 
 
 def median_cpu(samples: list[dict[str, Any]]) -> float:
@@ -94,16 +124,8 @@ def _median_taken(taken: list[Sample]) -> float:
     return statistics.median(sample.proxy_share + sample.others_share + sample.stolen for sample in taken)
 
 
-def _one(bench: Bench, peer: Peer, origin: Server, probe: Probe) -> Sample:
-    home = bench.directory / peer.name
-    shutil.rmtree(home, ignore_errors=True)  # the logs of the round before
-    home.mkdir()
-    listen = free_port()
-    command = peer.command(home, listen=listen, origin=origin.port)
-    with Server(peer.name, command, port=listen, core=bench.proxy_core, directory=bench.directory) as server:
-        if fetch(listen, probe.path, probe.headers) != probe.body:
-            raise ServerError("the body of its answer is not the backend's")
-        return measure(bench, server, probe.script)
+def _valid(peer: str, taken: list[Sample], failures: dict[str, str]) -> bool:
+    return peer not in failures and bool(taken) and not any(sample.errors for sample in taken)
 
 
 def rows(samples: dict[str, list[Sample]], failures: dict[str, str]) -> list[list[str]]:
@@ -113,7 +135,7 @@ def rows(samples: dict[str, list[Sample]], failures: dict[str, str]) -> list[lis
     base_cpu = statistics.median(sample.cpu_us for sample in reference) if reference else 0.0
     lines = []
     for peer, taken in samples.items():
-        if peer in failures or not taken or any(sample.errors for sample in taken):
+        if not _valid(peer, taken, failures):
             lines.append([peer, "invalid", *["-"] * (len(COLUMNS) - 2)])
             continue
         rate = statistics.median(sample.rate for sample in taken)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 from benchmarks.heads import COUNT, default_path
 from benchmarks.load import write_script
 from benchmarks.peers.policies import HEADERS, POLICY_PEERS
-from benchmarks.scenarios.compare import compare, median_cpu
+from benchmarks.scenarios.compare import Probe, compare, median_cpu
 
 if TYPE_CHECKING:
     from benchmarks.report import Section
@@ -27,9 +26,7 @@ def run(bench: Bench) -> Section:
         if {peer.name, peer.name.removesuffix("-plain").removesuffix("-file-log")} & chosen
     ]
     script = write_script(bench.directory, "policies", default_path, COUNT, HEADERS)
-    section = compare(
-        dataclasses.replace(bench, peers=list(peers)), "policies", TITLE, script, "/api/v1/orders/1", HEADERS
-    )
+    section = compare(bench, "policies", TITLE, peers, Probe(script, "/api/v1/orders/1", HEADERS))
     section.notes[:0] = [*ratios(section.raw["samples"]), *(f"{peer.name}: {peer.shown}" for peer in peers)]
     return section
 

@@ -50,7 +50,7 @@ def run(bench: Bench) -> Section:
         section.notes.append(f"skipped: {reason}")
         return section
     with static_origin(bench.directory, bench.load_core) as origin:
-        scripts = {file: _script(bench.directory, file) for file in FILES}
+        scripts = {file: script(bench.directory, file) for file in FILES}
         for number in range(bench.rounds):
             for file in FILES if number % 2 == 0 else FILES[::-1]:
                 measured = _one(bench, peer, file, origin.port, scripts[file])
@@ -95,7 +95,9 @@ def document(file: File, origin: int) -> dict[str, Any]:
     return {"_format_version": "3.0", "services": services, "consumers": consumers}
 
 
-def _script(directory: Path, file: File) -> Path:
+def script(directory: Path, file: File) -> Path:
+    """Write the requests that go over all routes of ``file``."""
+
     def path(index: int, rng: random.Random) -> str:
         # A step that shares no factor with the count visits every route before it returns to one.
         route = index * 7919 % file.routes

@@ -77,6 +77,22 @@ def test_requests_are_the_same_in_every_run():
     assert heads.requests() == heads.requests()
 
 
+def test_a_header_may_differ_from_one_request_to_the_next():
+    """A function is asked for its value with the request's number; Connection stands in the usual one's place."""
+    made = heads.requests(count=2, headers={"apikey": lambda index: f"key-{index}", "Connection": "close"})
+    assert [f"apikey: key-{index}\r\n" in request for index, request in enumerate(made)] == [True, True]
+    assert all(request.endswith("\r\nConnection: close\r\n\r\n") for request in made)
+    assert all(request.count("Connection: ") == 1 for request in made)
+
+
+def test_an_upload_says_its_length_and_the_script_has_as_many_bytes():
+    """The load tool makes the body, so that the script stays small."""
+    made = heads.requests(count=1, upload=1_000_000)
+    assert made[0].startswith("POST ")
+    assert "Content-Length: 1000000\r\n" in made[0]
+    assert 'string.rep("x", 1000000)' in heads.lua_script(made, 1_000_000)
+
+
 def test_the_script_holds_every_request_as_a_lua_string():
     """Line ends are escaped, so that each request is one line of the script."""
     made = heads.requests(count=3)

@@ -1,0 +1,49 @@
+"""Each scenario, run for a moment with the gateway and one other proxy: it measures something of both."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from benchmarks import machine
+from benchmarks.peers import PEERS
+from benchmarks.scenarios import SCENARIOS, events
+from benchmarks.scenarios import base as scenarios_base
+from benchmarks.scenarios.base import Bench
+
+SHORT = ("plain", "many", "connections", "tls", "handshakes", "download", "upload", "messages", "events")
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """One round of half a second, with nginx and proxyd."""
+    if shutil.which("wrk") is None:
+        pytest.skip("wrk is not installed")
+    monkeypatch.setattr(scenarios_base, "WARM_UP_SECONDS", 0.1)
+    monkeypatch.setattr(events, "STREAMS", 20)
+    peers = [peer for peer in PEERS if peer.name in {"nginx", "proxyd"}]
+    for peer in peers:
+        if reason := peer.missing():
+            pytest.skip(reason)
+    return Bench(1, 0.5, peers, tmp_path, *machine.cores(), lambda _: None)
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_a_scenario_measures_both(bench, name):
+    """Every row has a figure for CPU, and none is invalid."""
+    section = SCENARIOS[name](bench)
+    assert not [note for note in section.notes if "invalid" in note]
+    assert {row[0] for row in section.rows} == {"nginx", "proxyd"}
+    assert set(section.figures) == {"nginx", "proxyd"}
+    assert all(value > 0 for values in section.figures.values() for value in values.values())
+
+
+def test_latency_is_measured_at_each_load(bench):
+    """Three loads each, with policies and without."""
+    section = SCENARIOS["latency"](bench)
+    names = ("nginx", "proxyd", "nginx-policies", "proxyd-policies")
+    assert [row[:2] for row in section.rows] == [
+        [name, load] for name in names for load in ("10%", "50%", "80%")
+    ], section.notes
+    assert set(section.figures) == set(names)
