@@ -103,7 +103,12 @@ class Child:
 
     async def start(self, within: float) -> None:
         """Start the process and wait until it serves; raises LaunchError."""
-        near, far = socket.socketpair()
+        loop = asyncio.get_running_loop()
+        try:
+            near, far = socket.socketpair()
+        except OSError as error:
+            self._end()
+            raise LaunchError(f"cannot be started: {error.strerror}") from error
         with far:
             try:
                 self._spawn(far.fileno())
@@ -111,15 +116,20 @@ class Child:
                 near.close()
                 self._end()
                 raise LaunchError(f"cannot be started: {error.strerror}") from error
-        loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: self._channel, sock=near)
         self._reaping = loop.create_task(self._reap())
+        try:
+            await loop.create_connection(lambda: self._channel, sock=near)
+        except BaseException:
+            near.close()
+            self._channel.ended.set()
+            raise
         try:
             async with asyncio.timeout(within):
                 await self._up
         except TimeoutError:
             raise LaunchError(f"does not serve after {within:g} seconds") from None
-        self.state = "ready"
+        if self.state == "starting":
+            self.state = "ready"
 
     def _spawn(self, channel: int) -> None:
         order, file = self._order, self._figures.open() if self._figures is not None else None
@@ -174,6 +184,7 @@ class Child:
     def _fail(self, error: LaunchError) -> None:
         if not self._up.done():
             self._up.set_exception(error)
+            self._up.exception()  # seen, whether or not somebody waits
 
     # --- while it serves -------------------------------------------------------------------------------------
 
@@ -247,7 +258,6 @@ class Child:
         self.leaving.set()
         self.ended.set()
         self._fail(LaunchError(f"ended before it served ({self.how()})"))
-        self._up.exception()  # seen, whether or not somebody waits
 
     def how(self) -> str:
         """Say how it ended."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from proxyd.errors import ConfigError, ProxydError
 from proxyd.master.backoff import Backoff
@@ -73,6 +73,7 @@ class Crew:
         self._others: set[Child] = set()  # that start beside another one, or leave
         self._keeping: list[asyncio.Task[None]] = []
         self._partings: set[asyncio.Task[None]] = set()
+        self._stopping = False
 
     def __repr__(self) -> str:
         return f"<Crew {self.slots!r} others={len(self._others)}>"
@@ -115,6 +116,8 @@ class Crew:
 
     async def _launch(self, number: int) -> Child:
         async with self.calm.starting():
+            if self._stopping:
+                raise LaunchError("is not started: the master ends")
             child = Child(number, self._order(), self._clock, self._figures)
             self._others.add(child)
             try:
@@ -172,19 +175,21 @@ class Crew:
             try:
                 async with slot.filling:
                     await self._fill(slot)
-            except LaunchError as error:
+            except Exception as error:  # noqa: BLE001  # whatever it is, the slot is not given up
                 self.counts.restarts["failed"] += 1
                 delay = slot.backoff.died(served=False)
-                problems = [str(problem) for problem in error.problems]
-                log.error(  # noqa: TRY400  # no traceback
-                    "worker does not start",
-                    worker=slot.number,
-                    reason=str(error),
-                    problems=problems,
-                    again_in_seconds=delay,
-                )
+                self._tell("worker does not start", slot, error, again_in_seconds=delay)
             else:
                 return
+
+    @staticmethod
+    def _tell(event: str, slot: Slot, error: Exception, **values: Any) -> None:
+        """Log why there is no new worker for a slot."""
+        if isinstance(error, LaunchError):
+            problems = [str(problem) for problem in error.problems]
+            log.error(event, worker=slot.number, reason=str(error), problems=problems, **values)
+        else:
+            log.crit(event, worker=slot.number, exc_info=error, **values)
 
     def _send_off(self, child: Child, limit: float) -> None:
         """Wait, beside the caller, for a worker that drains, and kill it where it does not end."""
@@ -218,11 +223,9 @@ class Crew:
             return True  # the next one is a new one anyway
         try:
             new = await self._launch(slot.number)
-        except LaunchError as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, the old one goes on
             self.counts.replacements["aborted"] += 1
-            problems = [str(problem) for problem in error.problems]
-            reason = str(error)
-            log.error("worker not replaced", worker=slot.number, reason=reason, problems=problems)  # noqa: TRY400
+            self._tell("worker not replaced", slot, error)
             return False
         slot.child = new
         slot.backoff.started()
@@ -245,6 +248,7 @@ class Crew:
 
     async def stop(self, limit: float) -> None:
         """End them all, within ``limit`` seconds, which may be infinite, and a grace."""
+        self._stopping = True
         for task in self._keeping:
             task.cancel()
         await asyncio.gather(*self._keeping, return_exceptions=True)
