@@ -118,7 +118,7 @@ class Master:
             self._text,
             self._base,
             self._name,
-            [dataclasses.asdict(listen) for listen in self.settings.proxy_listen],
+            [dataclasses.asdict(listen) for listen in self._sockets.entries],
             self._sockets.descriptors(),
             self._counters,
         )

@@ -136,7 +136,11 @@ class Member:
         for number in self._inherited:
             os.set_inheritable(number, False)
         # What the master has opened, and what it serves itself, is its own affair.
-        self._overrides = {"proxy_listen": self._listens, "status_listen": "off", "admin_listen": "off"}
+        self._overrides = {
+            "proxy_listen": tuple(dict.fromkeys(self._listens)),
+            "status_listen": "off",
+            "admin_listen": "off",
+        }
         loaded = self._load(text, self._name, self._overrides)
         if base:
             loaded = replace(loaded, settings=self._load(base, self._name, self._overrides).settings)
@@ -265,9 +269,7 @@ class Member:
             for slot in self._covered - slots:
                 listener.leave(f"slot {slot}")
             for slot in slots - self._covered:
-                for listen, number, own in zip(
-                    self._listens, self._sockets[slot], self._sockets[self._slot], strict=True
-                ):
-                    if number != own:  # a unix socket: there is one for all
+                for listen, number in zip(self._listens, self._sockets[slot], strict=True):
+                    if number not in self._sockets[self._slot]:  # and not one that is there for all
                         await listener.accept(f"slot {slot}", listen, socket.socket(fileno=os.dup(number)))
             self._covered = slots

@@ -47,3 +47,46 @@ def test_another_gateway_is_not_joined_by_mistake(flags):
         second.open(2)
     assert second.slots == []
     first.close()
+
+
+def listening(*, reuseport, port=0):
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, reuseport)
+    sock.bind(("127.0.0.1", port))
+    sock.listen()
+    return sock
+
+
+def test_a_socket_that_was_given_is_everybodys():
+    """Of one that shares its port with nobody, all slots accept; it goes with the others."""
+    (listen,) = parse_listen("127.0.0.1:0")
+    given = listening(reuseport=False)
+    sockets = Sockets([listen], {listen: [given]})
+    sockets.open(3)
+    assert [slot[0] is given for slot in sockets.slots] == [True] * 3
+    sockets.close()
+    assert given.fileno() == -1
+
+
+def test_sockets_are_put_beside_one_that_was_given_where_it_allows_that():
+    """Each slot has one of its own then, at the same port."""
+    (listen,) = parse_listen("127.0.0.1:0")
+    given = listening(reuseport=True)
+    port = given.getsockname()[1]
+    sockets = Sockets([listen], {listen: [given]})
+    sockets.open(3)
+    assert sockets.addresses == [f"http://127.0.0.1:{port}"]
+    assert len({slot[0].fileno() for slot in sockets.slots}) == 3
+    assert {slot[0].getsockname()[1] for slot in sockets.slots} == {port}
+    sockets.close()
+
+
+def test_several_that_were_given_for_one_entry_are_all_used():
+    """Every slot has each of them."""
+    (listen,) = parse_listen("127.0.0.1:0")
+    given = [listening(reuseport=False) for _ in range(2)]
+    sockets = Sockets([listen], {listen: given})
+    sockets.open(2)
+    assert sockets.entries == [listen, listen]
+    assert sockets.slots == [given, given]
+    sockets.close()
