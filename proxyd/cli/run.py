@@ -36,15 +36,13 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = config.read_as(text, name, overrides)
     descriptors = [*arguments.fd, *inherited.from_environment(os.environ, os.getpid())]
     count = count_of(loaded.settings.workers)
-    if count and descriptors:
-        raise ProxydError(f"{descriptors[0].source}: workers have sockets of their own; leave workers off")
     given = inherited.adopt(descriptors, loaded.settings)
     stderr().problems(loaded.warnings, "warning", "yellow")
     writer = events.configure(loaded.settings.log_level, loaded.settings.proxy_error_log)
 
     def make() -> Worker | Master:
         if count:
-            return Master(loaded, text, name, lambda: read_text(name), count)
+            return Master(loaded, text, name, lambda: read_text(name), count, given=given)
         return Worker(loaded, lambda: config.read(arguments.config, overrides), given=given)
 
     try:

@@ -220,6 +220,7 @@ class Listener:
         self._connections = connections
         self._handler = handler
         self._limits = limits
+        self.last = False  # whether nobody accepts from any of the sockets behind this listener
         self._context: ssl.SSLContext | None = None
         self._doors: dict[str, list[Door]] = {}  # by whose sockets they are
         self._closed: list[Gate] = []  # with connections that are not made yet
@@ -297,11 +298,12 @@ class Listener:
     def leave(self, whose: str) -> None:
         """Accept no longer from the sockets that were given under this name; what came over them stays."""
         for door in self._doors.pop(whose, ()):
+            last = door.own or self.last
             if isinstance(door.server, Gate):
-                door.server.close(last=door.own)
+                door.server.close(last=last)
                 self._closed.append(door.server)
                 continue
-            if door.own:
+            if last:
                 self._let_in(door)
             door.server.close()
 

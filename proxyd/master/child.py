@@ -204,11 +204,14 @@ class Child:
 
     # --- the end ---------------------------------------------------------------------------------------------
 
-    def drain(self, limit: float) -> None:
-        """Ask it to end when its requests have, within ``limit`` seconds, which may be infinite."""
+    def drain(self, limit: float, delay: float = 0.0, *, last: bool = False) -> None:
+        """Ask it to end when its requests have, within ``limit`` seconds, which may be infinite.
+
+        For ``delay`` seconds it accepts as before. ``last`` where nobody accepts behind it.
+        """
         self.state = "draining"
         self.leaving.set()
-        self._channel.tell("drain", limit=None if math.isinf(limit) else limit)
+        self._channel.tell("drain", limit=None if math.isinf(limit) else limit, delay=delay, last=last)
 
     async def see_off(self, limit: float) -> bool:
         """Wait until it has ended; false where it had to be killed after ``limit`` seconds."""

@@ -246,18 +246,20 @@ class Crew:
 
     # --- the end ---------------------------------------------------------------------------------------------
 
-    async def stop(self, limit: float) -> None:
-        """End them all, within ``limit`` seconds, which may be infinite, and a grace."""
+    async def stop(self, limit: float, delay: float = 0.0) -> None:
+        """Ask them all to end, within ``limit`` seconds, which may be infinite, behind a ``delay``."""
         self._stopping = True
         for task in self._keeping:
             task.cancel()
         await asyncio.gather(*self._keeping, return_exceptions=True)
-        leaving = self.children
-        for child in leaving:
-            child.drain(limit)
+        for child in self.children:
+            child.drain(limit, delay, last=True)
             if self.cutting.is_set():
                 child.tell("cut")
-            self._send_off(child, limit + GRACE)
+            self._send_off(child, limit + delay + GRACE)
+
+    async def gone(self) -> None:
+        """Wait until they have ended."""
         await asyncio.gather(*self._partings, return_exceptions=True)
 
     def cut(self) -> None:

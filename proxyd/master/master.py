@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import dataclasses
 import hashlib
+import math
 import os
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from proxyd.master.child import Child
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
+    from proxyd.process.inherited import Given
 
 REPORT_WAIT = 0.5  # seconds that workers get to answer for themselves
 
@@ -50,6 +52,7 @@ class Master:
         read: Callable[[], str],
         count: int,
         clock: Clock | None = None,
+        given: Given | None = None,
     ) -> None:
         self.settings: Settings = loaded.settings
         self.counts = WorkerCounts()
@@ -60,14 +63,20 @@ class Master:
         self._name = name
         self._read = read
         self._loaded = loaded
-        self._sockets = Sockets(self.settings.proxy_listen)
+        self._given = given or {}
+        self._sockets = Sockets(self.settings.proxy_listen, self._given.get("proxy_listen"))
         self._counters: int | None = None
         self._not_ready = "starting"
         self._reloads = 0
         self._replacing = asyncio.Lock()
         self.fleet = Fleet()  # the figures of workers
         self.crew = Crew(
-            count, self._order, self._clock, self.counts, lambda: self.settings.shutdown_timeout, self.fleet
+            count,
+            self._order,
+            self._clock,
+            self.counts,
+            lambda: self.settings.drain_timeout or math.inf,
+            self.fleet,
         )
         self._watch = Watch(self.crew, self.settings.worker_max_memory, self._clock)
         self.started_at = self._clock.time()
@@ -107,7 +116,7 @@ class Master:
         context = self._tls.front.context if self._tls.front is not None else None
         for setting in ("status_listen", "admin_listen"):
             if listens := getattr(settings, setting):
-                server = AppServer(crew_app(self), listens, setting, context)
+                server = AppServer(crew_app(self), listens, setting, context, self._given.get(setting))
                 self._started.push_async_callback(server.stop)
                 await server.start()
                 if setting == "status_listen":
@@ -171,10 +180,12 @@ class Master:
         was_ready = not self._not_ready
         self._not_ready = "draining"
         await self._watch.stop()
+        await self.crew.stop(self.settings.shutdown_timeout if drain is None else drain, delay)
         if delay and was_ready:
-            await self._patience(delay)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.crew.cutting.wait(), delay)
         self._sockets.close()
-        await self.crew.stop(self.settings.shutdown_timeout if drain is None else drain)
+        await self.crew.gone()
         await self._started.aclose()
         self.fleet.close()
         if self._counters is not None:
@@ -182,10 +193,6 @@ class Master:
             self._counters = None
         if was_ready:
             log.notice("stopped")
-
-    async def _patience(self, delay: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.crew.cutting.wait(), delay)
 
     def cut(self) -> None:
         """Wait for nothing any longer."""

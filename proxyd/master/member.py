@@ -46,6 +46,8 @@ class Member:
         self._started: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._ending = asyncio.Event()
         self._limit: float | None = None
+        self._delay = 0.0
+        self._last = False  # whether the master ends, too
         self._prepared: tuple[int, Prepared] | None = None
         self._changing = asyncio.Lock()
         self._covering = asyncio.Lock()
@@ -77,6 +79,7 @@ class Member:
                 raise
             return 0  # there was no master any more before there was anything to do
         finally:
+            self._ending.set()
             channel.close()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(channel.ended.wait(), CHANNEL_WAIT)
@@ -89,6 +92,7 @@ class Member:
             self._started.cancel()
         elif not self._ending.is_set():
             log.error("the master is gone: draining")
+            self._last = True
             self._ending.set()
 
     async def _serve(self, start: dict[str, Any], attached: bytes) -> int:
@@ -115,7 +119,9 @@ class Member:
         for number in self._inherited:
             os.close(number)
         self._inherited.clear()
-        await worker.stop(drain=self._limit)
+        if worker.listener is not None:
+            worker.listener.last = self._last
+        await worker.stop(drain=self._limit, delay=self._delay)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -174,6 +180,7 @@ class Member:
                 self._started.set_result((message, attached))
         elif what == "drain":
             self._limit = math.inf if message["limit"] is None else message["limit"]
+            self._delay, self._last = message["delay"], message["last"]
             self._ending.set()
         elif what == "ping":
             self._channel.answer(message)

@@ -8,7 +8,8 @@ from signal import SIGHUP, SIGKILL, SIGUSR2
 
 import pytest
 from e2e_gateway import config_for
-from e2e_master import Gang, resident
+from e2e_load import Load
+from e2e_master import Gang, gone, resident
 from e2e_wire import OK
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
@@ -26,6 +27,24 @@ async def gang(tmp_path):
     yield start
     for one in running:
         await one.close()
+
+
+async def test_rolling_replacements_under_load_lose_nothing(gang, origin):
+    """Every worker is another one afterwards, five times over, and no POST on a kept or a new connection has failed."""
+    upstream = await origin(OK)
+    one = await gang(config_for(upstream.port))
+    first = await one.workers()
+    load = Load(one.port)
+    for _ in range(5):
+        one.one.signal(SIGUSR2)
+        await one.one.event("upgraded", 60)
+        await load.more(20)
+    await load.stop()
+    assert (load.failures, set(load.statuses)) == ([], {200})
+    assert set((await one.workers()).values()).isdisjoint(first.values())
+    await gone(first.values())
+    assert await one.metric('proxyd_worker_replacements_total{result="success"}') == 10
+    assert await one.metric("proxyd_worker_restarts_total") == 0
 
 
 async def test_where_no_new_worker_comes_up_the_old_ones_stay(gang, origin, raw, tmp_path):
