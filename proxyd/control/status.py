@@ -13,6 +13,7 @@ from aiohttp import web
 
 from proxyd import __version__
 from proxyd.control.metrics import metrics_handler
+from proxyd.control.resilience import resilience
 from proxyd.telemetry.access_line import timestamp
 from proxyd.telemetry.exposition import Exposition
 from proxyd.telemetry.memory import resident_bytes
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
     from proxyd.telemetry.record import Telemetry
     from proxyd.telemetry.source import Configured, Ready, StatusSource
-
-CIRCUITS = ("closed", "half-open", "open")  # by their numbers in metrics
 
 
 def status_app(telemetry: Telemetry, source: StatusSource) -> web.Application:
@@ -83,7 +82,7 @@ def _status_handler(telemetry: Telemetry, source: StatusSource) -> Handler:
                 "last_reload": last_reload(source),
                 "upstreams": _upstreams(source),
                 "overload": _overload(source),
-                "resilience": _resilience(source),
+                "resilience": resilience(one.summary() for one in source.protections()),
             }
         )
 
@@ -147,17 +146,4 @@ def _upstreams(source: StatusSource) -> list[dict[str, Any]]:
             "connections": target.connections,
         }
         for target in source.targets()
-    ]
-
-
-def _resilience(source: StatusSource) -> list[dict[str, Any]]:
-    return [
-        {
-            "upstream": state.upstream,
-            "circuit": CIRCUITS[state.circuit] if state.circuit is not None else None,
-            "rejected": dict(state.rejected),
-            "retry_budget_exhausted": state.exhausted,
-            "ejections": sum(state.ejections.values()),
-        }
-        for state in source.protections()
     ]

@@ -150,6 +150,7 @@ class Reporter:
             "hash": source.config.digest,
             "connections": asdict(source.connections()),
             "upstreams": [asdict(target) for target in source.targets()],
+            "resilience": [one.summary() for one in source.protections()],
         }
 
     def _families(self) -> Iterator[Metric]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -77,6 +77,16 @@ class ProtectionState:
     circuit: int | None = None
     rejected: Mapping[str, int] = field(default_factory=dict)
     exhausted: int = 0
+
+    def summary(self) -> dict[str, Any]:
+        """Return it as JSON can hold it, for status."""
+        return {
+            "upstream": self.upstream,
+            "circuit": self.circuit,
+            "rejected": dict(self.rejected),
+            "exhausted": self.exhausted,
+            "ejections": sum(self.ejections.values()),
+        }
 
 
 @dataclass(frozen=True, slots=True)

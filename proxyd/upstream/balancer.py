@@ -232,7 +232,9 @@ class Balancer:
             if cluster.errors and not cluster.members:
                 return Nobody(Kind.NAME_RESOLUTION, "; ".join(cluster.errors))
             return Nobody(Kind.NO_TARGET, f"{cluster.title}: no healthy target with a weight")
-        available = 100 * sum(weight for _, weight in eligible) / cluster.total_weight
+        # Kong's threshold is about health: an ejection is a pause, and must not take the whole upstream away.
+        healthy = sum(member.weight for member in cluster.members if member.health.healthy)
+        available = 100 * healthy / cluster.total_weight
         needed = cluster.checks.threshold if cluster.checks is not None else 0
         if available < needed:
             cause = f"{cluster.title}: {available:.4g} % of the weight is available, {needed:g} % needed"

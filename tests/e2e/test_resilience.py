@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from typing import Any
 
 import aiohttp
 from e2e_wire import OK, PATIENCE, closed_port
@@ -122,6 +124,46 @@ async def test_an_open_circuit_spares_the_backend(gateway, origin, raw, events):
     assert row["rejected"] == {"open": statuses.count(503) + 1}
     last = (await proxy.log_lines(len(statuses) + 5))[4]
     assert (last["status"], last["error"], last["upstream"]) == (503, "circuit_open", None)
+
+
+async def test_a_few_find_out_whether_a_backend_is_back(gateway, origin, raw, events):
+    """Of many clients behind an open circuit, as many reach the backend at a time as may, and the rest are told."""
+    answer, asked_for, release = [BAD], asyncio.Semaphore(0), asyncio.Event()
+
+    async def backend_script(wire):
+        with contextlib.suppress(EOFError):
+            while True:
+                await wire.message()
+                asked_for.release()
+                if answer[0] is OK:
+                    await release.wait()
+                await wire.send(answer[0])
+
+    backend = await origin(backend_script)
+    rules = {"minimum_requests": 2, "open_duration": 0.05, "half_open_requests": 2}
+    proxy = await gateway(config(backend.port, circuit_breaker=rules))
+    clients = [await raw(proxy.port) for _ in range(8)]
+    for _ in range(2):
+        await clients[0].ask(POST)
+        await asked_for.acquire()
+    answer[0] = OK
+    probing: list[asyncio.Task[Any]] = []
+    async with asyncio.timeout(PATIENCE):
+        while len(probing) < 2:
+            task = asyncio.ensure_future(clients[len(probing)].ask(POST))
+            reached = asyncio.ensure_future(asked_for.acquire())
+            await asyncio.wait([task, reached], return_when=asyncio.FIRST_COMPLETED)
+            if reached.done():
+                probing.append(task)
+            else:
+                assert task.result().status == 503
+                reached.cancel()
+    refused = await asyncio.gather(*(client.ask(POST) for client in clients[2:]))
+    assert [(one.status, one["retry-after"]) for one in refused] == [(503, "1")] * 6
+    release.set()
+    assert [one.status for one in await asyncio.gather(*probing)] == [200, 200]
+    await events.of("circuit closed")
+    assert (await clients[7].ask(POST)).status == 200
 
 
 async def test_a_backend_that_hangs_is_found_out_though_clients_leave(gateway, origin, raw, events):

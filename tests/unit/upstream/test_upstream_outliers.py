@@ -314,6 +314,13 @@ async def test_panic_is_about_ejections_and_not_about_checks(world):
     assert picked(balancer) == {"10.0.0.2:80", "10.0.0.3:80"}
 
 
+async def test_kongs_threshold_is_about_health(world):
+    """An ejection does not bring the healthy part of an upstream below it."""
+    balancer = await balanced(world, 3, Healthchecks(threshold=80))
+    fail(balancer, "10.0.0.1:80")
+    assert picked(balancer) == {"10.0.0.2:80", "10.0.0.3:80"}
+
+
 async def test_ejections_outlast_a_reload(world):
     """The target stays out and the figures go on; without the rules it is in again."""
     balancer = await balanced(world, 3)
