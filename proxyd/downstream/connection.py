@@ -104,9 +104,9 @@ class ClientConnection:
 
     # --- writing ---------------------------------------------------------------------------------------------
 
-    def hold(self, head: bytes) -> None:
-        """Send a head together with the first bytes behind it."""
-        self._held = head
+    def hold(self, data: bytes) -> None:
+        """Send bytes together with those behind them."""
+        self._held = self._held + data if self._held else data
 
     def flush(self) -> None:
         """Send what is held."""

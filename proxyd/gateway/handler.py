@@ -199,8 +199,10 @@ class Handler:
         date = self._telemetry.http_date()
         head = b"%bDate: %b\r\n%b%b\r\n" % (encoder.status_line(status), date, lines, marks)
         exchange.head_sent = len(head)
+        self.finished(
+            exchange, route
+        )  # first: what a client has an answer to is counted, whatever happens next
         sink.write(head + body)
-        self.finished(exchange, route)
         sink.finish()
 
     def open_refusal(self, client: Client, error: ProtocolError) -> Exchange:

@@ -194,13 +194,13 @@ class Relay:
         return self._responding
 
     def response_data(self, data: bytes) -> None:
-        """Send a piece of the answer's body on."""
+        """Send a piece of the answer's body on, as soon as it is clear whether it is the last."""
         exchange = self.exchange
         if self._filtering is not None:
             data = self._filtered(self._filtering, data, last=False)
         if data:
             exchange.bytes_sent += len(data)
-            self.sink.write(framing.chunk(data) if self._chunked_down else data)
+            self.sink.hold(framing.chunk(data) if self._chunked_down else data)
 
     def response_waits(self) -> None:
         """Send what there is of the answer."""
@@ -214,10 +214,10 @@ class Relay:
         if self._filtering is not None:
             self._flush_filters(self._filtering)
         if self._chunked_down:
-            self.sink.write(framing.last_chunk(trailers))
+            self.sink.hold(framing.last_chunk(trailers))
         if not self.over:
+            self._record()  # first: what a client has an answer to is counted, whatever happens next
             self.sink.flush()
-            self._record()
             self.sink.finish()
 
     def _flush_filters(self, filtering: Filtering) -> None:
@@ -230,7 +230,7 @@ class Relay:
             self._hold_head(head, b"")
         if data:
             self.exchange.bytes_sent += len(data)
-            self.sink.write(framing.chunk(data) if self._chunked_down else data)
+            self.sink.hold(framing.chunk(data) if self._chunked_down else data)
 
     def _filtered(self, filtering: Filtering, data: bytes, *, last: bool) -> bytes:
         try:

@@ -76,8 +76,8 @@ class ClientSink(Protocol):
     def write_informational(self, head: bytes) -> None:
         """Send a 1xx head, to clients that know such."""
 
-    def hold(self, head: bytes) -> None:
-        """Send a head together with the first bytes behind it."""
+    def hold(self, data: bytes) -> None:
+        """Send bytes together with those behind them."""
 
     def flush(self) -> None:
         """Send what is held."""

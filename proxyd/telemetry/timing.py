@@ -1,6 +1,6 @@
 """Whose time a finished exchange took: the one definition that metrics and access lines share.
 
-The whole runs from the complete request head to the last byte of the answer handed to the client's socket.
+The whole runs from the complete request head to the handing of the last byte of the answer to the client's socket.
 The upstream's part runs from the moment that the gateway had nothing left to do but wait for it (for a
 connection, or, where one was at hand, for the answer) to the last byte that was read of its answer; streaming
 of either body falls into it, and so do pauses that a slow client forces on it. The gateway's own part is the

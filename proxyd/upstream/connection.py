@@ -223,6 +223,8 @@ class UpstreamConnection:
                 self._head(self._buffer + data if self._buffer else data, now)
             else:
                 self._body(data, now)
+                if self.owner is not None:
+                    self.owner.response_waits()
         except ProtocolError as error:
             self._fail(GatewayError(Kind.BAD_RESPONSE, error.reason))
 
