@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from proxyd import __version__
-from proxyd.cli import dev_cert, inspect, run
+from proxyd.cli import dev_cert, inspect, managing, run
 from proxyd.cli.output import stdout
 from proxyd.process.inherited import NAMES, Descriptor, parse_descriptor
 
@@ -56,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     demo = verbs.add("demo", "start the demo backend alone", run.demo, "proxyd demo --listen 127.0.0.1:3000")
     demo.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:3000", help="default %(default)s")
     _dev_cert(verbs)
+    managing.add(verbs.with_config)
     verbs.add("version", "print the version", version, "proxyd version")
     return parser
 

@@ -9,14 +9,17 @@ import uvloop
 
 from proxyd.cli import config
 from proxyd.cli.output import stderr, stdout
+from proxyd.clock import Clock
 from proxyd.errors import ProxydError
 from proxyd.master.count import count_of
 from proxyd.master.master import Master
 from proxyd.master.member import Member
 from proxyd.model.grammar import split_port
 from proxyd.model.load import read_text
-from proxyd.process import inherited
+from proxyd.process import inherited, pid_file
 from proxyd.process.life import Life
+from proxyd.process.notify import Notifier
+from proxyd.process.pid_file import PidFile
 from proxyd.process.worker import Worker
 from proxyd.telemetry import events
 
@@ -45,9 +48,13 @@ def run(arguments: argparse.Namespace) -> int:
             return Master(loaded, text, name, lambda: read_text(name), count, given=given)
         return Worker(loaded, lambda: config.read(arguments.config, overrides), given=given)
 
+    holding = PidFile(pid_file.locate(loaded.settings.pid_file, os.environ))
     try:
+        if loaded.settings.pid_file:
+            holding.take(os.getpid())
         uvloop.run(_serve(make, loaded, writer))
     finally:
+        holding.release()
         if writer is not None:
             writer.close()
     return 0
@@ -69,9 +76,10 @@ async def _serve(make: Callable[[], Worker | Master], loaded: Loaded, writer: Li
 
         host, port = _address(os.environ.get("BACKEND_ADDRESS") or "127.0.0.1:3000")
         demo, _ = await start_demo(host, port)
+    notifier = Notifier(os.environ, os.getpid(), Clock())
     try:
         process = make()
-        await Life(process, lambda: _announce(process, loaded), writer).run()
+        await Life(process, lambda: _announce(process, loaded), writer, notifier).run()
     finally:
         if demo is not None:
             await demo.cleanup()

@@ -113,6 +113,7 @@ def last_reload(source: Configured) -> dict[str, Any] | None:
         "success": config.last_succeeded,
         "time": timestamp(config.last_attempt),
         "errors": list(config.problems),
+        "number": config.succeeded + config.failed,
     }
 
 

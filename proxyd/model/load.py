@@ -100,6 +100,20 @@ def load_text(
         return _load(text, name, env, plugins, overrides or {})
 
 
+def settings_of(text: str, name: str, env: Mapping[str, str]) -> Settings:
+    """Return the settings alone, whatever else is wrong with a text; a setting that is wrong has its default.
+
+    For commands about a gateway that runs: the file may be the very one that it is to refuse.
+    """
+    report = Report(name)
+    try:
+        root = parse(text, name)
+    except ConfigError:
+        root = parse("{}", name)
+    secrets = Secrets(env, expand_env=wants_expansion(root, env, {}), prefixes={})
+    return configure(root, env, {}, Walk(report, secrets).plain, secrets.touched, report=report)
+
+
 def _load(
     text: str,
     name: str,

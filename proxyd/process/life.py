@@ -10,13 +10,16 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING, Protocol
 
+from proxyd.clock import Clock
 from proxyd.process import early, memory
+from proxyd.process.notify import Notifier
 from proxyd.telemetry.events import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from proxyd.model.settings import Settings
+    from proxyd.telemetry.source import ConfigState
     from proxyd.telemetry.writer import LineWriter
 
 UNBOUNDED = float("inf")  # seconds
@@ -30,6 +33,10 @@ class Process(Protocol):
     @property
     def settings(self) -> Settings:
         """The settings that it was started with."""
+
+    @property
+    def config(self) -> ConfigState:
+        """The state of the configuration."""
 
     async def start(self) -> None:
         """Begin to serve; raises ConfigError."""
@@ -53,7 +60,7 @@ class Process(Protocol):
 class Life:
     """Leads a process through its life. ``started`` is called once it serves.
 
-    ``events`` is where events are written, to be reopened with the other logs.
+    ``events`` is where events are written, to be reopened with the other logs; the ``notifier`` tells the service manager.
     """
 
     def __init__(
@@ -61,10 +68,12 @@ class Life:
         process: Process,
         started: Callable[[], None],
         events: LineWriter | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
         self._process = process
         self._started = started
         self._events = events
+        self._notifier = notifier or Notifier({}, 0, Clock())
         self._ending = asyncio.Event()
         self._drain: float | None = None
         self._delay = 0.0
@@ -84,15 +93,18 @@ class Life:
             loop.add_signal_handler(number, self._ask, number)
         for asked in early.release():
             self._ask(asked)
+        self._notifier.watch(loop)
         try:
             if await self._unless_ended(self._process.start()):
                 memory.settle()
                 self._started()
+                self._notifier.ready(self._state())
                 await self._unless_ended(self._serve())
         finally:
             await self._process.stop(drain=self._drain, delay=self._delay)
             if self._doing is not None:
                 await asyncio.gather(self._doing, return_exceptions=True)
+            self._notifier.close()
             for number in (signal.SIGINT, *early.ENDING, *early.ASKING):
                 loop.remove_signal_handler(number)
                 signal.signal(number, signal.SIG_IGN)  # it is as good as gone
@@ -118,6 +130,7 @@ class Life:
         if self._ending.is_set():  # asked twice: at once, then
             self._process.cut()
             return
+        self._notifier.stopping("finishing what is under way")
         settings = self._process.settings
         if number == signal.SIGQUIT:
             self._drain = settings.drain_timeout or UNBOUNDED
@@ -142,5 +155,13 @@ class Life:
             upgrade = number == signal.SIGUSR2
             doing = self._process.upgrade() if upgrade else self._process.reload()
             self._doing = asyncio.ensure_future(doing)
+            if not upgrade:
+                self._notifier.reloading()
             if await asyncio.shield(self._doing) and not upgrade:  # what is begun is not left halfway
                 memory.settle()
+            self._notifier.ready(self._state())
+
+    def _state(self) -> str:
+        config = self._process.config
+        refused = f"; reload refused: {config.problems[0]}" if config.problems else ""
+        return f"generation {config.generation}{refused}"

@@ -38,7 +38,12 @@ async def test_status_has_kongs_shape_and_ours_beside_it(client):
     assert status["pid"] == status["memory"]["workers"][0]["pid"] == os.getpid()
     assert status["started_at"] == "2023-11-14T22:13:20.500Z"
     assert status["generation"] == 1
-    assert status["last_reload"] == {"success": True, "time": "2023-11-14T22:13:20.500Z", "errors": []}
+    assert status["last_reload"] == {
+        "success": True,
+        "time": "2023-11-14T22:13:20.500Z",
+        "errors": [],
+        "number": 1,
+    }
     assert status["upstreams"][1] == {
         "upstream": "shop",
         "target": "b:80",
