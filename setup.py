@@ -28,6 +28,7 @@ COMPILED = (
     "gateway/paths",
     "gateway/pipeline",
     "gateway/relay",
+    "gateway/route",
     "gateway/router/cache",
     "gateway/router/index",
     "gateway/router/router",

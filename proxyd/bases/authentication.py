@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from proxyd.exchange import Exchange
+    from proxyd.plugin import Kit, Scope
 
 
 class Config(plugin.Config):
@@ -46,23 +47,31 @@ class Authentication(plugin.Plugin[ConfigT], ABC):
         (500, "there is no consumer of the name that anonymous gives"),
     )
 
+    def __init__(self, config: ConfigT, instance_id: str, scope: Scope, kit: Kit | None = None) -> None:
+        # Fields of a model take longer to read than attributes, and these are read with every request.
+        self._passes_preflights = not config.run_on_preflight
+        self._anonymous = config.anonymous
+        super().__init__(config, instance_id, scope, kit)
+
     @abstractmethod
     def authenticate(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """Find out who calls."""
 
     def access(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """Let the request pass with an identity, or refuse it."""
-        config = self.config
-        if not config.run_on_preflight and exchange.request.method == "OPTIONS":
+        if self._passes_preflights and exchange.request.method == "OPTIONS":
             return None
-        if config.anonymous and is_known(exchange):
+        anonymous = self._anonymous
+        if anonymous is None:
+            return self.authenticate(exchange)
+        if is_known(exchange):
             return None  # another one has let it in: OR
         outcome = self.authenticate(exchange)
-        if outcome is None or not config.anonymous:
-            return outcome
+        if outcome is None:
+            return None
         if isinstance(outcome, Reply):
-            return self._fall_back(exchange, outcome, config.anonymous)
-        return self._wait(exchange, outcome, config.anonymous)
+            return self._fall_back(exchange, outcome, anonymous)
+        return self._wait(exchange, outcome, anonymous)
 
     async def _wait(
         self, exchange: Exchange, outcome: Awaitable[Reply | None], anonymous: str

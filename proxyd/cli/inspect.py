@@ -14,8 +14,9 @@ from proxyd.cli.output import Output, stderr, stdout
 from proxyd.errors import ProtocolError, ProxydError
 from proxyd.gateway import pipeline
 from proxyd.gateway.paths import compile_joiner
+from proxyd.gateway.route import is_https_only
 from proxyd.gateway.router import Router
-from proxyd.gateway.snapshot import instantiate, is_https_only
+from proxyd.gateway.snapshot import instantiate
 from proxyd.http1.headers import Headers, is_field_value
 from proxyd.http1.target import parse_host, parse_target
 from proxyd.model.schema import json_schema

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from proxyd.exchange import Exchange, Reply
     from proxyd.gateway.marks import Marks
+    from proxyd.gateway.route import CompiledRoute, CompiledService
     from proxyd.gateway.sink import ClientSink
-    from proxyd.gateway.snapshot import CompiledRoute, CompiledService
     from proxyd.gateway.tasks import Tasks
     from proxyd.upstream.peer import Peer
 

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from proxyd.gateway.forward import Forwarder
     from proxyd.gateway.forwarded import RealIP
     from proxyd.gateway.marks import Marks
+    from proxyd.gateway.route import CompiledRoute
     from proxyd.gateway.sink import ClientSink
-    from proxyd.gateway.snapshot import CompiledRoute, Snapshot
+    from proxyd.gateway.snapshot import Snapshot
     from proxyd.gateway.tasks import Tasks
     from proxyd.overload.control import Overload
     from proxyd.overload.limit import ConcurrencyLimit

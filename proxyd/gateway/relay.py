@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from proxyd.exchange import Exchange
     from proxyd.gateway.forward import Forwarder
+    from proxyd.gateway.route import CompiledRoute
     from proxyd.gateway.sink import ClientSink
-    from proxyd.gateway.snapshot import CompiledRoute
     from proxyd.http1.message import ResponseHead
     from proxyd.upstream.connection import UpstreamConnection
     from proxyd.upstream.peer import Peer

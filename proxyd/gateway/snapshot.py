@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from proxyd.exchange import Reply
 from proxyd.gateway import pipeline
 from proxyd.gateway.paths import compile_joiner
+from proxyd.gateway.route import CompiledRoute, CompiledService
 from proxyd.gateway.router import Router
 from proxyd.overload.ranks import ANONYMOUS, rank_of
 from proxyd.plugin import Scope
@@ -25,46 +26,12 @@ if TYPE_CHECKING:
 
     from proxyd.exchange import Exchange
     from proxyd.gateway.pipeline import Pipeline
-    from proxyd.model import entities
     from proxyd.model.entities import Configuration
     from proxyd.overload.control import Overload
     from proxyd.overload.limit import ConcurrencyLimit
     from proxyd.plugin import Kit, Plugin
-    from proxyd.telemetry.record import RouteMeter, Telemetry
-    from proxyd.upstream.balancer import Balancer
+    from proxyd.telemetry.record import Telemetry
     from proxyd.upstream.factory import Balancers
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledService:
-    """A service, ready to be called; times in seconds."""
-
-    service: entities.Service
-    balancer: Balancer
-    connect_timeout: float
-    read_timeout: float
-    write_timeout: float
-    retries: int
-    limit: ConcurrencyLimit | None = None  # where there is overload control
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledRoute:
-    """A route, ready to be run. ``join(prefix, path)`` gives the upstream's path.
-
-    Of a route without a service, the last request phase answers, and ``service`` is never looked at.
-    """
-
-    route: entities.Route
-    entity: entities.Service | None
-    service: CompiledService
-    pipeline: Pipeline
-    join: Callable[[str, str], str]
-    strips: bool
-    preserve_host: bool
-    https_only: bool
-    meter: RouteMeter
-    rank: int = ANONYMOUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +110,6 @@ def compile_snapshot(
         identity: CompiledService(
             service,
             balancers.for_service(service),
-            service.connect_timeout / 1000,
-            service.read_timeout / 1000,
-            service.write_timeout / 1000,
-            service.retries,
             overload.limit(service.name or service.id) if overload is not None else None,
         )
         for identity, service in configuration.services.items()
@@ -162,12 +125,9 @@ def compile_snapshot(
             CompiledRoute(
                 route=route,
                 entity=entity,
-                service=services.get(route.service or ""),  # type: ignore[arg-type]
+                service=services.get(route.service or ""),
                 pipeline=shared.pipeline(route.id, route.service),
                 join=compile_joiner(route, entity),
-                strips=route.strip_path,
-                preserve_host=route.preserve_host,
-                https_only=is_https_only(route),
                 meter=telemetry.meter(route, entity),
                 rank=rank_of(route.tags, entity.tags if entity is not None else None),
             )
@@ -183,11 +143,6 @@ def compile_snapshot(
         consumers or Consumers(),
         ranked=any(route.rank != ANONYMOUS for route in compiled),
     )
-
-
-def is_https_only(route: entities.Route) -> bool:
-    """Whether plain requests are told to come back over TLS."""
-    return not {"http", "ws", "grpc"} & set(route.protocols)
 
 
 def _no_service(_exchange: Exchange) -> Reply:

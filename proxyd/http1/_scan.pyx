@@ -8,6 +8,7 @@ about it; tests hold the two equal where this one answers.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeASCII
+from libc.stdint cimport uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
 cdef enum:
@@ -85,6 +86,16 @@ cdef bint once(Fields* fields, int bit) noexcept:
         return False
     fields.seen |= bit
     return True
+
+
+cdef inline bint all_visible(const char* text) noexcept:
+    """Whether eight bytes are all of a field value and no tab: none below 0x20, and no 0x7F."""
+    cdef uint64_t word, odd
+    memcpy(&word, text, 8)
+    odd = word ^ <uint64_t> 0x7F7F7F7F7F7F7F7F
+    odd = (odd - <uint64_t> 0x0101010101010101) & ~odd
+    word = (word - <uint64_t> 0x2020202020202020) & ~word
+    return not ((odd | word) & <uint64_t> 0x8080808080808080)
 
 
 cdef int special(Fields* fields, const char* name, Py_ssize_t length, const char* value, Py_ssize_t size,
@@ -192,6 +203,8 @@ cdef bint scan_fields(Fields* fields, const char* data, Py_ssize_t position, Py_
         while position < end and (data[position] == 32 or data[position] == 9):
             position += 1
         value = position
+        while position + 8 <= end and all_visible(data + position):
+            position += 8
         while position < end and VALUE[<unsigned char> data[position]]:
             position += 1
         if position + 1 >= end or data[position] != 13 or data[position + 1] != 10:

@@ -45,6 +45,7 @@ class CorrelationId(plugin.Plugin[Config]):
         self._key = self._header.lower()
         # As Headers.put says: what the gateway may write itself is told apart by its name, line by line.
         self._plain = not self._key.startswith((b"x-forwarded-", b"x-real-ip", b"x-kong-", b"proxy"))
+        self._echo = self.config.echo_downstream
         self._counter = itertools.count(1)
         self._process = str(uuid.uuid4())
         # Connections that live, each with its number and a counter of its requests.
@@ -67,7 +68,7 @@ class CorrelationId(plugin.Plugin[Config]):
         """Set the id on the answer."""
         del status
         given = exchange.correlation_id
-        if given and self.config.echo_downstream and is_field_value(given):
+        if given and self._echo and is_field_value(given):
             headers.put(self._line(given))
 
     def _line(self, value: bytes) -> Block:

@@ -95,6 +95,9 @@ class Cors(plugin.Plugin[Config]):
         self._hosts = {origin.lower() for origin in plain if ":" not in origin and origin != "*"}
         self._patterns = [re2.compile(origin) for origin in origins if not _PLAIN.fullmatch(origin)]
         self._matches = lru_cache(_CACHED)(self._look_up)
+        self._credentials = config.credentials
+        self._marks_absent = config.allow_origin_absent
+        self._answers_preflights = not config.preflight_continue
         self._preflight = self._lines_of_preflights(config)
         self._block = lru_cache(_CACHED)(self._write)
 
@@ -112,7 +115,7 @@ class Cors(plugin.Plugin[Config]):
         headers = exchange.headers
         if (
             exchange.request.method != "OPTIONS"
-            or self.config.preflight_continue
+            or not self._answers_preflights
             or b"origin" not in headers
             or b"access-control-request-method" not in headers
         ):
@@ -132,9 +135,9 @@ class Cors(plugin.Plugin[Config]):
         """Say which origin may read the answer, in place of what the upstream says of it."""
         del status
         origin = exchange.headers.get(b"origin")
-        if origin is None and not self.config.allow_origin_absent:
+        if origin is None and not self._marks_absent:
             return
-        mine = exchange.request.method == "OPTIONS" and not self.config.preflight_continue
+        mine = self._answers_preflights and exchange.request.method == "OPTIONS"
         allowed = self._allowed(origin)
         if allowed != b"*":
             _vary(headers)
@@ -162,7 +165,7 @@ class Cors(plugin.Plugin[Config]):
         if origin is not None and len(origin) > _LONGEST:
             origin = None  # nor would what is remembered have a bound
         if self._any:
-            return origin if self.config.credentials and origin else b"*"
+            return origin if self._credentials and origin else b"*"
         if self._single is not None:
             return self._single
         if origin is None:

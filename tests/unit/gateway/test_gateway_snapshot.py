@@ -8,7 +8,8 @@ import pytest
 from conversation import GET, NO_ROUTE, service
 
 from proxyd.clock import Clock
-from proxyd.gateway.snapshot import compile_snapshot, instantiate, is_https_only
+from proxyd.gateway.route import is_https_only
+from proxyd.gateway.snapshot import compile_snapshot, instantiate
 from proxyd.model.entities import Configuration, Route, Service
 from proxyd.model.entities import Plugin as Entry
 from proxyd.plugin import Config, Plugin, Scope
