@@ -16,7 +16,7 @@ JOBS ?= 0
 export PATH := $(PATH):/usr/sbin:$(CURDIR)/$(VENV)/debian/usr/sbin:$(CURDIR)/$(VENV)/debian/usr/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run monitor test e2e compiled check format docs bench lock clean distclean debian node
+.PHONY: help run monitor test e2e compiled check format docs bench bench-node lock clean distclean debian node
 
 help: ## show this
 	@bold= normal=; if [ -t 1 ]; then bold=$$'\e[1m' normal=$$'\e[0m'; fi; \
@@ -55,7 +55,7 @@ format: $(VENV)/.dev ## format the code, and fix what can be fixed
 docs: $(VENV)/.run ## write the reference of plugins in docs/plugins.md anew, out of their classes
 	@$(BIN)/python -m proxyd.cli.reference docs/plugins.md
 
-bench: $(VENV)/.compiled ## measure against other gateways (ARGS="--scenario plain")
+bench: $(VENV)/.compiled debian ## measure against other gateways (ARGS="--scenario plain")
 	@$(BIN)/python benchmarks/bench.py $(ARGS)
 
 # The peers out of npm: built again when one of their files changes.
@@ -138,7 +138,8 @@ endef
 # Programs that some tests talk to. Where they cannot be had, those tests skip and say so.
 debian: | $(BIN)/python
 	@.ci/debian $(VENV)/debian curl nginx ngx_stream_module.so=libnginx-mod-stream promtool=prometheus \
-	  redis-server=redis-server+redis-tools+libatomic1+libjemalloc2+liblzf1 || true
+	  redis-server=redis-server+redis-tools+libatomic1+libjemalloc2+liblzf1 \
+	  wrk=wrk+libluajit-5.1-2+libluajit-5.1-common || true
 
 # The npm packages that tests need, each list in a directory of its own: fetched again when the list changes.
 NODE := docs/examples/internal-key tests/data/kubernetes

@@ -113,7 +113,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
         text = f"of {', '.join(known)} (default: {otherwise})"
         parser.add_argument(option, type=_chosen_from(known), default=[], metavar="NAME,…", help=text)
     parser.add_argument(
-        "--quick", action="store_true", help=f"a first look within two minutes: {', '.join(QUICK)}"
+        "--quick", action="store_true", help=f"a first look in about a minute: {', '.join(QUICK)}"
     )
     parser.add_argument("--rounds", type=int, help="runs per proxy, in alternating order (default: 3)")
     parser.add_argument("--seconds", type=float, help="length of a run (default: 4)")

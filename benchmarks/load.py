@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import platform
 import shutil
 import signal
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.heads import lua_script, requests
@@ -16,7 +19,6 @@ from benchmarks.process import pinned
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from benchmarks.heads import Header
 
@@ -93,9 +95,15 @@ def run(script: Path, *, port: int, seconds: float, core: int, tls: bool = False
     # wrk counts whole seconds; it is interrupted for less, and then tells what there was.
     argv = [find_wrk(), "-t1", f"-c{CONNECTIONS}", f"-d{math.ceil(seconds) + 1}s", "--timeout", "10s"]
     url = f"{'https' if tls else 'http'}://127.0.0.1:{port}/"
+    # Where it was only unpacked, its libraries lie beside it.
+    libraries = Path(argv[0]).resolve().parents[1] / f"lib/{platform.machine()}-linux-gnu"
     with pinned(core):
         process = subprocess.Popen(
-            [*argv, "-s", str(script), url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*argv, "-s", str(script), url],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"LD_LIBRARY_PATH": str(libraries)},
         )
     with process:
         try:

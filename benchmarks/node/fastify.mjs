@@ -14,7 +14,7 @@ await app.register(proxy, {
       ...headers,
       'x-forwarded-for': request.ip,
       'x-forwarded-proto': request.protocol,
-      'x-forwarded-host': headers.host,
+      'x-forwarded-host': request.headers.host,
     }),
   },
 })

@@ -61,6 +61,7 @@ class ManyProxyd(ProxydPeer):
 class ManyNginx(NginxPeer):
     """nginx: a location each, and the keys in a map."""
 
+    location_lines = "      return 404;\n"
     server_lines = '    if ($consumer = "") { return 401; }\n' + "".join(
         f"    location {prefix(route)}/ {{\n"
         '      proxy_set_header Connection "";\n      proxy_set_header apikey "";\n'

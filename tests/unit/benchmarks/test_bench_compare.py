@@ -104,4 +104,5 @@ def test_every_scenario_is_known_by_its_name():
         "stream-memory",
         "slow-clients",
         "exactness",
+        "processes",
     ]
