@@ -105,6 +105,8 @@ class Crew:
             raise failures[0]
         loop = asyncio.get_running_loop()
         self._keeping = [loop.create_task(self._keep(slot)) for slot in self.slots]
+        for task in self._keeping:
+            task.add_done_callback(_crashed)
 
     async def _fill(self, slot: Slot) -> None:
         """Start a worker and put it into its slot; raises LaunchError."""
@@ -267,3 +269,8 @@ class Crew:
         self.cutting.set()
         for child in self.children:
             child.tell("cut")
+
+
+def _crashed(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.crit("a slot is left to itself", exc_info=error)

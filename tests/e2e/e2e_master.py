@@ -24,11 +24,13 @@ class Gang:
         self._http = httpx.AsyncClient(timeout=PATIENCE)
 
     @classmethod
-    async def start(cls, config: dict[str, Any], directory: Path, workers: int, **env: str) -> Gang:
+    async def start(
+        cls, config: dict[str, Any], directory: Path, workers: int, *options: str, **env: Any
+    ) -> Gang:
         file = directory / "kong.json"
         file.write_text(json.dumps(config))
         env = {"PROXYD_WORKERS": str(workers), **env}
-        return cls(await Running.start(file, directory, patience=LONG, **env), file)
+        return cls(await Running.start(file, directory, *options, patience=LONG, **env), file)
 
     @property
     def port(self) -> int:
