@@ -43,9 +43,13 @@ class Fake:
 
 class Crew:
     def __init__(self, *children):
-        self.slots = self.serving = children
+        self.slots = children
         self.replaced = []
         self.done = asyncio.Event()
+
+    @property
+    def serving(self):
+        return [child for child in self.slots if not child.leaving.is_set()]
 
     async def replace(self, slots):
         self.replaced += slots
