@@ -28,7 +28,8 @@ run: $(VENV)/.run ## start the gateway with config/proxyd.yml (CONFIG=FILE for a
 monitor: debian ## watch it: Prometheus with config/prometheus.yml, on http://127.0.0.1:9090
 	@command -v prometheus >/dev/null || { echo "Prometheus is missing: apt-get install prometheus" >&2; exit 1; }
 	@exec prometheus --config.file=config/prometheus.yml --storage.tsdb.path=$(VENV)/prometheus \
-	  --storage.tsdb.retention.time=40d --enable-feature=exemplar-storage --web.listen-address=127.0.0.1:9090 $(ARGS)
+	  --storage.tsdb.retention.time=40d --enable-feature=exemplar-storage --web.listen-address=127.0.0.1:9090 \
+	  $(addprefix --web.local-assets=,$(wildcard $(VENV)/debian/usr/share/prometheus/web/)) $(ARGS)
 
 supervise: $(VENV)/.dev ## run several instances under supervisord (ENVIRONMENT=production for the other)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" supervisor/ecosystem $(ENVIRONMENT) start

@@ -17,8 +17,6 @@ BOARDS = sorted((ROOT / "config/grafana/dashboards").glob("*.json"))
 
 # Metrics that rules and dashboards are written for, and that the gateway does not tell of yet.
 AWAITED = {
-    "proxyd_upstream_circuit_rejected_total",
-    "proxyd_upstream_circuit_state",
     "proxyd_upstream_retry_budget_exhausted_total",
 }
 # What a scrape and prometheus_client add.

@@ -21,7 +21,6 @@ from monitoring_case import BOARDS, awaits, queries, variables
 from websockets.asyncio.client import connect
 
 FAILED = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
-AWAITED = {"worker"}  # labels that gateways do not tell yet
 CROWDED = b"GET /crowded HTTP/1.1\r\nHost: x\r\n\r\n"
 SEVERAL = 2  # rounds of traffic: a rate is of counts that grew between scrapes
 ALL = {
@@ -60,6 +59,11 @@ def busy(pool, weak, crowded, backend, keys, log):
                 "targets": [{"target": f"127.0.0.1:{weak}"}, {"target": f"127.0.0.1:{pool}"}],
                 "resilience": {"outlier_detection": {"consecutive_5xx": 1}},
             },
+            {
+                "name": "broken",
+                "targets": [{"target": f"127.0.0.1:{weak}"}],
+                "resilience": {"circuit_breaker": {"minimum_requests": 1}},
+            },
         ],
         "certificates": [pem(trustme.CA(), "shop.example")],
         "consumers": [{"username": "ann", "keyauth_credentials": [{"key": "ann-key"}]}],
@@ -71,6 +75,7 @@ def busy(pool, weak, crowded, backend, keys, log):
                 {"name": "rate-limiting", "config": {"year": 8, "limit_by": "consumer"}},
             ),
             service("weak", "http://weak"),
+            service("broken", "http://broken"),
             service("crowded", f"http://127.0.0.1:{crowded}"),
             service("ws", f"http://127.0.0.1:{backend}"),
             service("dead", f"http://127.0.0.1:{nobody}", retries=1),
@@ -147,6 +152,8 @@ async def things_happen(raw, proxy, crowded):
         ("shared", ""),
         ("weak", ""),
         ("weak", ""),
+        ("broken", ""),
+        ("broken", ""),
     ]:
         await client.ask(b"GET /%b HTTP/1.1\r\nHost: x\r\napikey: %b\r\n\r\n" % (path.encode(), key.encode()))
     await client.ask(b"POST /token HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
@@ -228,7 +235,7 @@ async def test_every_query_of_every_dashboard_returns_data(eventful, crowded, ga
     for query in (query for path in BOARDS for query in queries(path) if not awaits(query.text)):
         found = await watcher.soon(whole(query.text))
         labels = {label for each, _ in found for label in each}
-        legend = set(re.findall(r"\{\{(\w+)\}\}", query.legend)) - AWAITED
+        legend = set(re.findall(r"\{\{(\w+)\}\}", query.legend))
         if not found or legend - labels:
             missing.append((query, legend - labels))
     assert missing == []
