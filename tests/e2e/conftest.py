@@ -9,10 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e_eventful import FAILED, SETTINGS, Crowded, Eventful, busy
 from e2e_events import Events
 from e2e_gateway import Gateway, config_for
+from e2e_master import Gang
 from e2e_prometheus import PROMETHEUS, Prometheus
-from e2e_wire import Origin, Wire, connect
+from e2e_wire import OK, Origin, Wire, connect
+from jwks_case import Endpoint, document
 
 from proxyd.apps.demo.app import start_demo
 from proxyd.telemetry.events import _output
@@ -111,3 +114,31 @@ async def prometheus(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Pr
     yield start
     for one in running:
         await one.stop()
+
+
+@pytest.fixture
+async def eventful(
+    gateway: Any, origin: Any, backend: Backend, raw: Any, tmp_path: Path
+) -> AsyncIterator[Eventful]:
+    """Run a gateway in which every kind of thing can happen."""
+    crowded, keys = Crowded(), await Endpoint(document(1)).start()
+    ports = [(await origin(script)).port for script in (OK, FAILED, crowded)]
+    config = busy(*ports, backend.port, keys.uri, tmp_path / "requests.log")
+    try:
+        yield Eventful(await gateway(config, **SETTINGS), crowded, raw)
+    finally:
+        await keys.stop()
+
+
+@pytest.fixture
+async def gang(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Gang]]]:
+    """Give what starts a master with two workers."""
+    running: list[Gang] = []
+
+    async def start(config: dict[str, Any]) -> Gang:
+        running.append(await Gang.start(config, tmp_path, 2))
+        return running[-1]
+
+    yield start
+    for one in running:
+        await one.close()
