@@ -57,7 +57,8 @@ class Order:
 
     ``text`` is the configuration that it runs, ``base`` the one whose settings hold, which takes a restart to change;
     ``name`` is what both are called in problems. ``listens`` are the entries of ``proxy_listen``, ``sockets`` their
-    descriptors by slot, ``counters`` that of the file of counters, None where the settings name one.
+    descriptors by slot, ``counters`` that of the file of counters, None where the settings name one, and ``under_way`` that
+    of the file in which requests under way are counted.
     """
 
     text: str
@@ -66,6 +67,7 @@ class Order:
     listens: Sequence[dict[str, Any]]
     sockets: Sequence[Sequence[int]]
     counters: int | None
+    under_way: int | None = None
 
 
 class Child:
@@ -134,7 +136,7 @@ class Child:
     def _spawn(self, channel: int) -> None:
         order, file = self._order, self._figures.open() if self._figures is not None else None
         descriptors = [channel, *(one for slot in order.sockets for one in slot)]
-        descriptors += [one for one in (order.counters, file) if one is not None]
+        descriptors += [one for one in (order.counters, order.under_way, file) if one is not None]
         try:
             with _signals_held():
                 self._process = subprocess.Popen(  # noqa: S603  # our own interpreter
@@ -178,6 +180,7 @@ class Child:
             listens=list(order.listens),
             sockets=[list(slot) for slot in order.sockets],
             counters=order.counters,
+            under_way=order.under_way,
             figures=self._file,
         )
 

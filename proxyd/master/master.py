@@ -23,6 +23,7 @@ from proxyd.master.reloading import reload
 from proxyd.master.sockets import Sockets
 from proxyd.master.watch import Watch
 from proxyd.process.tls import Tls
+from proxyd.store import under_way
 from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.fleet import Fleet
 from proxyd.telemetry.source import ConfigState
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from proxyd.model.settings import Settings
     from proxyd.process.inherited import Given
 
+ROOM = 4  # processes per slot that can count what is under way together: one serves, others drain
 REPORT_WAIT = 0.5  # seconds that workers get to answer for themselves
 
 log = get_logger("master")
@@ -66,6 +68,7 @@ class Master:
         self._given = given or {}
         self._sockets = Sockets(self.settings.proxy_listen, self._given.get("proxy_listen"))
         self._counters: int | None = None
+        self._under_way: int | None = None
         self._not_ready = "starting"
         self._reloads = 0
         self._replacing = asyncio.Lock()
@@ -99,6 +102,7 @@ class Master:
         if not self.settings.shared_memory:
             # It has no name, so that nothing stays behind, and lives as long as anybody has it open.
             self._counters = os.memfd_create("proxyd-counters", os.MFD_CLOEXEC)
+        self._under_way = under_way.make_file(ROOM * len(self.crew.slots))
         await self._start_servers()
         await self.crew.start()
         self._watch.start()
@@ -130,6 +134,7 @@ class Master:
             [dataclasses.asdict(listen) for listen in self._sockets.entries],
             self._sockets.descriptors(),
             self._counters,
+            self._under_way,
         )
 
     # --- what is asked of it ---------------------------------------------------------------------------------
@@ -188,9 +193,10 @@ class Master:
         await self.crew.gone()
         await self._started.aclose()
         self.fleet.close()
-        if self._counters is not None:
-            os.close(self._counters)
-            self._counters = None
+        for descriptor in (self._counters, self._under_way):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._counters = self._under_way = None
         if was_ready:
             log.notice("stopped")
 

@@ -158,7 +158,8 @@ class Member:
             given.setdefault(listen, []).append(socket.socket(fileno=os.dup(number)))
         counters: int | None = start["counters"]
         figures: int | None = start["figures"]
-        for inherited in (counters, figures):
+        under_way: int | None = start["under_way"]
+        for inherited in (counters, figures, under_way):
             if inherited is not None:
                 os.set_inheritable(inherited, False)
         name = f"worker {self._slot}"
@@ -168,6 +169,7 @@ class Member:
             given={"proxy_listen": given},
             counters=counters,
             figures=figures,
+            under_way=under_way,
             name=name,
         )
 

@@ -44,8 +44,8 @@ class Config(plugin.Config):
 class ConnectionLimiting(plugin.Plugin[Config]):
     """Refuses requests while as many as the limit are under way, of one address or one consumer.
 
-    A request is under way from its head to the last byte of its answer, a WebSocket until it ends. Each process counts
-    for itself, so that what a killed one held is free; a reload keeps the counts.
+    A request is under way from its head to the last byte of its answer, a WebSocket until it ends. The workers of a
+    master count together; what a killed one held is free when it has been replaced. A reload keeps the counts.
     """
 
     name = "connection-limiting"
@@ -89,19 +89,13 @@ class ConnectionLimiting(plugin.Plugin[Config]):
         context = exchange.context
         under_way = self._under_way
         for key in context.pop(self.name, ()) if context is not None else ():
-            left = under_way[key] - 1
-            if left:
-                under_way[key] = left
-            else:
-                del under_way[key]
+            under_way.leave(key)
 
     def _enter(self, exchange: Exchange, key: str, limit: int) -> Reply | None:
-        count = self._under_way.get(key, 0)
-        if count >= limit:
+        if not self._under_way.enter(key, limit):
             after = self.config.retry_after
             headers = Headers.of([(b"Retry-After", b"%d" % after)]) if after else None
             return Reply(self.config.error_code, self.config.error_message, headers=headers)
-        self._under_way[key] = count + 1
         held = exchange.context.get(self.name, ()) if exchange.context is not None else ()
         exchange.keep(self.name, (*held, key))
         return None

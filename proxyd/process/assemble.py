@@ -25,6 +25,7 @@ from proxyd.process.tls import load_material
 from proxyd.store.consumers import Consumers
 from proxyd.store.counting import Counting, Redises
 from proxyd.store.shared import SharedCounters
+from proxyd.store.under_way import LocalUnderWay, SharedUnderWay
 from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.record import Telemetry
 from proxyd.upstream.connector import dial
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from proxyd.model.redis import Redis
     from proxyd.model.settings import Settings
     from proxyd.overload.control import Overload
+    from proxyd.store.under_way import UnderWay
     from proxyd.upstream.connector import Endpoint
 
 log = get_logger("worker")
@@ -149,21 +151,35 @@ def make_snapshot(
     )
 
 
-def make_counting(settings: Settings, descriptor: int | None = None) -> Counting:
+def make_counting(
+    settings: Settings, descriptor: int | None = None, under_way: int | None = None
+) -> Counting:
     """Return where this process counts, with or without a file that others share; raises ConfigError.
 
-    The file is the one in the settings, or what an open ``descriptor`` is of.
+    The file is the one in the settings, or what an open ``descriptor`` is of; ``under_way`` is that of the file in which
+    requests under way are counted with others.
     """
     redis = Redises(_tell_redis, _authorities(settings))
+    together = _make_under_way(under_way)
     place = Path(settings.shared_memory) if settings.shared_memory else descriptor
     if place is None:
-        return Counting(redis=redis)
+        return Counting(redis=redis, under_way=together)
     try:
-        return Counting(SharedCounters(place, stuck=_tell_stuck), redis)
+        return Counting(SharedCounters(place, stuck=_tell_stuck), redis, together)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         problem = Problem(Place("shared_memory"), "", f"{settings.shared_memory or 'its file'}: {reason}")
         raise ConfigError([problem]) from error
+
+
+def _make_under_way(descriptor: int | None) -> UnderWay:
+    if descriptor is None:
+        return LocalUnderWay()
+    try:
+        return SharedUnderWay(descriptor)
+    except OSError as error:  # many workers drain: this one counts for itself
+        log.warning("requests under way are counted in this worker alone", reason=error.strerror)
+        return LocalUnderWay()
 
 
 def _tell_redis(endpoint: Redis, reason: str) -> None:

@@ -83,8 +83,8 @@ class Worker:
     """A running gateway. ``load`` reads the configuration anew for a reload; it may take seconds.
 
     ``given`` are sockets that are there already (``process.inherited``); ``counters`` is the descriptor of the file in
-    which it counts with others, where the settings name none, and ``figures`` that of the file in which its own figures
-    stand for its master. One of several has a ``name``.
+    which it counts with others, where the settings name none, ``under_way`` that of the one for requests under way, and
+    ``figures`` that of the file in which its own figures stand for its master. One of several has a ``name``.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class Worker:
         given: Given | None = None,
         counters: int | None = None,
         figures: int | None = None,
+        under_way: int | None = None,
         name: str = "",
     ) -> None:
         self.settings: Settings = loaded.settings
@@ -104,7 +105,7 @@ class Worker:
         self._loaded = loaded
         self._load = load
         self._given = given or {}
-        self._counters = counters
+        self._counters = (counters, under_way)
         self.reports = Reports(figures)
         self._name = name
         self._clock = clock or Clock()
@@ -154,7 +155,7 @@ class Worker:
             self._wheel, settings.worker_connections, trusted, from_preface=assemble.reads_preface(settings)
         )
         self._retired = Retired(self.clients, settings.shutdown_timeout)
-        self._counting = assemble.make_counting(settings, self._counters)
+        self._counting = assemble.make_counting(settings, *self._counters)
         begun.callback(self._counting.close)
         self._key_sets = assemble.make_key_sets(settings, clock)
         self._snapshot = await self._compile(self._loaded)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxyd.store.counters import CountersAway, LocalCounters
+from proxyd.store.under_way import LocalUnderWay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from proxyd.model.redis import Redis
     from proxyd.store.counters import Counters, Taken, Window
     from proxyd.store.redis import RedisCounters
+    from proxyd.store.under_way import UnderWay
 
     Tell = Callable[[Redis, str], None]
 
@@ -64,12 +66,17 @@ class Counting:
     ``under_way`` are requests that have begun and not ended, by whose they are.
     """
 
-    def __init__(self, counters: Counters | None = None, redis: Redises | None = None) -> None:
+    def __init__(
+        self,
+        counters: Counters | None = None,
+        redis: Redises | None = None,
+        under_way: UnderWay | None = None,
+    ) -> None:
         self.redis = redis or Redises()
         self.memory = LocalCounters()
         self.here = counters or self.memory
         self.fallbacks = {"file": 0, "redis": 0}
-        self.under_way: dict[str, int] = {}
+        self.under_way: UnderWay = under_way or LocalUnderWay()
 
     def __repr__(self) -> str:
         return f"<Counting {self.here!r} fallbacks={sum(self.fallbacks.values())}>"
@@ -91,3 +98,4 @@ class Counting:
         """Let go of the counters."""
         self.here.close()
         self.memory.close()
+        self.under_way.close()

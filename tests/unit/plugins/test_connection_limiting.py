@@ -51,9 +51,9 @@ def test_as_many_as_the_limit_are_under_way():
     plugin.log(first)  # once is all
     assert came(plugin, exchange()) is None
     assert came(plugin, exchange()) is not None
-    assert list(plugin.kit.counting.under_way.values()) == [2]
+    assert list(plugin.kit.counting.under_way.counts.values()) == [2]
     plugin.log(second)
-    assert list(plugin.kit.counting.under_way.values()) == [1]
+    assert list(plugin.kit.counting.under_way.counts.values()) == [1]
 
 
 def test_the_refusal_is_as_configured():
@@ -118,9 +118,9 @@ def test_a_consumer_that_is_refused_lets_go_of_the_address():
     came(plugin, of("a"))
     one = of("a")
     assert came(plugin, one) is not None
-    assert sorted(plugin.kit.counting.under_way.values()) == [1, 2]
+    assert sorted(plugin.kit.counting.under_way.counts.values()) == [1, 2]
     plugin.log(one)
-    assert sorted(plugin.kit.counting.under_way.values()) == [1, 1]
+    assert sorted(plugin.kit.counting.under_way.counts.values()) == [1, 1]
 
 
 def test_another_instance_may_let_go():
@@ -132,4 +132,4 @@ def test_another_instance_may_let_go():
     assert for_all.rewrite(one) is None
     assert for_one.access(one) is None
     for_one.log(one)
-    assert lent.counting.under_way == {}
+    assert lent.counting.under_way.counts == {}
