@@ -104,3 +104,13 @@ def test_the_command_says_how_it_is_used(arguments):
     assert done.returncode == 2
     assert done.stderr.startswith("Usage: supervisor/ecosystem ENVIRONMENT VERB")
     assert "reload" in done.stderr
+
+
+@pytest.mark.parametrize(("target", "verb"), [("supervise", "start"), ("reload", "reload")])
+def test_make_runs_the_environment_that_it_is_told(target, verb):
+    """Development where nothing is said."""
+    for arguments, name in (((), "development"), (("ENVIRONMENT=production",), "production")):
+        done = subprocess.run(
+            ["make", "--dry-run", target, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert f"supervisor/ecosystem {name} {verb}" in done.stdout
