@@ -8,12 +8,17 @@ import re
 import time
 
 import pytest
+from e2e_load import Load
 from e2e_systemd import Systemd, missing
-from e2e_wire import OK, PATIENCE, closed_port
+from e2e_wire import OK, closed_port
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
 LOGS = "StandardOutput=append:/opt/out/access\nStandardError=append:/opt/out/events\n"
+
+
+PATIENCE = 60.0  # seconds: interpreters start, on cores that other tests may be using
 
 
 def config(port):
@@ -25,10 +30,10 @@ def config(port):
 
 @pytest.fixture
 async def systemd(tmp_path):
-    """Give what starts a systemd with a configuration; the port of proxyd.socket is ``port``."""
+    """Give what starts a systemd with a configuration and more directives; the port of proxyd.socket is ``port``."""
     running = []
 
-    async def start(text):
+    async def start(text, directives=""):
         port = closed_port()
         one = await Systemd.start(
             tmp_path,
@@ -38,7 +43,7 @@ async def systemd(tmp_path):
                 "PROXYD_STATUS_LISTEN": "unix:/run/proxyd/status.sock",
                 "PROXYD_ADMIN_LISTEN": "off",
             },
-            service=f"[Service]\nType=exec\nWatchdogSec=0\n{LOGS}",
+            service=f"[Service]\n{LOGS}{directives}",
             socket=f"[Socket]\nListenStream=\nListenStream=127.0.0.1:{port}\n",
         )
         one.port = port
@@ -62,15 +67,24 @@ async def event(systemd, name):
         await asyncio.sleep(0.05)
 
 
+async def first_answer(port):
+    """Post, and wait as long as the start takes that it brings about; returns the status."""
+    async with asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(POST)
+        line = await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+    return int(line.split()[1])
+
+
 async def test_the_gateway_serves_within_its_sandbox(systemd, origin, raw):
     """As a user of its own without any capability, on a file system that it cannot write to."""
     upstream = await origin(OK)
     one = await systemd(config(upstream.port))
     assert await one.run("systemctl", "start", "proxyd.service") == (0, "")
     await event(one, "started")
-    assert (
-        await (await raw(one.port)).ask(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
-    ).status == 200
+    assert (await (await raw(one.port)).ask(POST)).status == 200  # at once: systemd was told when it serves
     pid = (await one.show("proxyd.service", "MainPID"))["MainPID"]
     _, status = await one.run("cat", f"/proc/{pid}/status")
     facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
@@ -102,8 +116,69 @@ async def test_a_killed_gateway_comes_back(systemd):
     """A second later, another process serves."""
     one = await systemd(config(1))
     await one.run("systemctl", "start", "proxyd.service")
-    await event(one, "started")
     (one.directory / "events").write_text("")
     assert await one.run("systemctl", "kill", "--signal=KILL", "proxyd.service") == (0, "")
     await event(one, "started")
     assert (await one.show("proxyd.service", "NRestarts"))["NRestarts"] == "1"
+
+
+async def test_clients_wait_at_the_socket_while_the_service_restarts(systemd, origin):
+    """The first connection starts the service, and a restart under load fails no request."""
+    upstream = await origin(OK)
+    one = await systemd(config(upstream.port))
+    assert await one.run("systemctl", "start", "proxyd.socket") == (0, "")
+    assert (await one.show("proxyd.service", "ActiveState"))["ActiveState"] == "inactive"
+    assert await first_answer(one.port) == 200
+    load = Load(one.port, kept=2, fresh=2, pause=0.01)
+    await load.more(50)
+    before = await one.show("proxyd.service", "MainPID")
+    restarted = await one.run("systemctl", "restart", "proxyd.service")
+    await load.more(50)
+    await load.stop()
+    assert (restarted, load.failures, set(load.statuses)) == ((0, ""), [], {200})
+    assert await one.show("proxyd.service", "MainPID") != before
+
+
+async def test_a_reload_says_what_came_of_it(systemd, origin, raw):
+    """When it has ended, the new configuration runs; or it fails, and the old one does."""
+    upstream = await origin(OK)
+    one = await systemd(config(upstream.port))
+    await one.run("systemctl", "start", "proxyd.service")
+    file = "/etc/proxyd/proxyd.yml"
+    assert await one.run("sed", "-i", r"s#\[/\]#[/new]#", file) == (0, "")
+    assert await one.run("systemctl", "reload", "proxyd.service") == (0, "")
+    assert (await (await raw(one.port)).ask(POST)).status == 404
+    assert await one.run("sed", "-i", "s#paths#path#", file) == (0, "")
+    code, _ = await one.run("systemctl", "reload", "proxyd.service")
+    assert code != 0
+    assert "did you mean 'paths'" in (one.directory / "events").read_text()
+    shown = await one.show("proxyd.service", "ActiveState", "NRestarts")
+    assert shown == {"ActiveState": "active", "NRestarts": "0"}
+    assert (await (await raw(one.port)).ask(POST.replace(b"/ ", b"/new ", 1))).status == 200
+
+
+async def test_a_gateway_that_hangs_is_replaced(systemd):
+    """It says nothing of its loop any more, and the watchdog ends it."""
+    one = await systemd(config(1), "WatchdogSec=2\nTimeoutAbortSec=1\n")
+    await one.run("systemctl", "start", "proxyd.service")
+    (one.directory / "events").write_text("")
+    assert await one.run("systemctl", "kill", "--signal=STOP", "--kill-who=main", "proxyd.service") == (0, "")
+    await event(one, "started")
+    assert (await one.show("proxyd.service", "NRestarts"))["NRestarts"] == "1"
+
+
+async def test_workers_serve_from_the_socket_within_the_sandbox(systemd, origin):
+    """A master and two workers, reloaded and replaced as one service, without a request lost."""
+    upstream = await origin(OK)
+    one = await systemd(config(upstream.port), "Environment=PROXYD_WORKERS=2\n")
+    assert await one.run("systemctl", "start", "proxyd.socket") == (0, "")
+    assert await first_answer(one.port) == 200
+    assert await one.run("systemctl", "reload", "proxyd.service") == (0, "")
+    load = Load(one.port, kept=2, fresh=2, pause=0.01)
+    await load.more(20)
+    replaced = await one.run("systemctl", "kill", "--signal=USR2", "--kill-who=main", "proxyd.service")
+    await event(one, "upgraded")
+    await load.stop()
+    assert (replaced, load.failures, set(load.statuses)) == ((0, ""), [], {200})
+    assert await one.run("systemctl", "stop", "proxyd.socket", "proxyd.service") == (0, "")
+    assert (await one.show("proxyd.service", "Result"))["Result"] == "success"
