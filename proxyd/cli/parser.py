@@ -71,6 +71,9 @@ def _run(verbs: _Verbs) -> None:
         help="serve with N processes under a master, auto: one per core; default $PROXYD_WORKERS, then the file, then off",
     )
     verb.add_argument(
+        "--watch", action="store_true", help="load the configuration anew whenever its file changes"
+    )
+    verb.add_argument(
         "--fd",
         metavar="N[=NAME]",
         action="append",

@@ -17,6 +17,7 @@ from proxyd.master.member import Member
 from proxyd.model.grammar import split_port
 from proxyd.model.load import read_text
 from proxyd.process import inherited, pid_file
+from proxyd.process.files import FileWatch, stamp_of
 from proxyd.process.life import Life
 from proxyd.process.notify import Notifier
 from proxyd.process.pid_file import PidFile
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
 def run(arguments: argparse.Namespace) -> int:
     """Start the gateway; returns when it has stopped."""
     overrides = {} if arguments.workers is None else {"workers": arguments.workers}
+    if arguments.watch:
+        overrides["watch"] = "on"
     name = config.find(arguments.config)
+    watched = FileWatch(name, stamp_of(name))  # before it is read: what changes meanwhile is seen later
     text = read_text(name)
     loaded = config.read_as(text, name, overrides)
     descriptors = [*arguments.fd, *inherited.from_environment(os.environ, os.getpid())]
@@ -52,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         if loaded.settings.pid_file:
             holding.take(os.getpid())
-        uvloop.run(_serve(make, loaded, writer))
+        uvloop.run(_serve(make, loaded, writer, watched if loaded.settings.watch else None))
     finally:
         holding.release()
         if writer is not None:
@@ -69,7 +73,12 @@ def worker(arguments: argparse.Namespace) -> int:
     return uvloop.run(serve())
 
 
-async def _serve(make: Callable[[], Worker | Master], loaded: Loaded, writer: LineWriter | None) -> None:
+async def _serve(
+    make: Callable[[], Worker | Master],
+    loaded: Loaded,
+    writer: LineWriter | None,
+    watched: FileWatch | None,
+) -> None:
     demo = None
     if loaded.settings.demo:
         from proxyd.apps.demo.app import start_demo  # noqa: PLC0415  # graphql-core, for those who want it
@@ -79,7 +88,7 @@ async def _serve(make: Callable[[], Worker | Master], loaded: Loaded, writer: Li
     notifier = Notifier(os.environ, os.getpid(), Clock())
     try:
         process = make()
-        await Life(process, lambda: _announce(process, loaded), writer, notifier).run()
+        await Life(process, lambda: _announce(process, loaded), writer, notifier, watched).run()
     finally:
         if demo is not None:
             await demo.cleanup()

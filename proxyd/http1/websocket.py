@@ -37,6 +37,10 @@ class Frames:
     def feed(self, data: bytes) -> None:
         """Let bytes pass."""
         size = len(data)
+        if not self._left and not self._head and size > 1 and data[0] & 0x0F != _CLOSE:
+            short = data[1] & ~_MASKED
+            if short < _LONG and size == short + (6 if data[1] & _MASKED else 2):
+                return  # one short frame, as most are
         at = 0
         while at < size:
             if self._left > size - at:

@@ -308,6 +308,8 @@ class Settings(Entity):
     """How many processes serve under a master: a number, auto for one per core, or off for one process and no master."""
     worker_max_memory: Bytes = 0
     """Resident memory of a worker at which it is replaced; 0 is no limit."""
+    watch: Switch = False
+    """Whether the file is looked at every second, and loaded anew when it has changed."""
     pid_file: str = ""
     """File with the number of the process, locked while it runs; a relative path is in $RUNTIME_DIRECTORY, where there is one."""
     demo: Switch = False

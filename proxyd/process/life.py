@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from proxyd.model.settings import Settings
+    from proxyd.process.files import FileWatch
     from proxyd.telemetry.source import ConfigState
     from proxyd.telemetry.writer import LineWriter
 
@@ -61,6 +62,7 @@ class Life:
     """Leads a process through its life. ``started`` is called once it serves.
 
     ``events`` is where events are written, to be reopened with the other logs; the ``notifier`` tells the service manager.
+    ``watched`` is the file of the configuration, which is loaded anew when it changes.
     """
 
     def __init__(
@@ -69,11 +71,13 @@ class Life:
         started: Callable[[], None],
         events: LineWriter | None = None,
         notifier: Notifier | None = None,
+        watched: FileWatch | None = None,
     ) -> None:
         self._process = process
         self._started = started
         self._events = events
         self._notifier = notifier or Notifier({}, 0, Clock())
+        self._watched = watched
         self._ending = asyncio.Event()
         self._drain: float | None = None
         self._delay = 0.0
@@ -99,8 +103,12 @@ class Life:
                 memory.settle()
                 self._started()
                 self._notifier.ready(self._state())
+                if self._watched is not None:
+                    self._watched.start(lambda: self._ask(signal.SIGHUP))
                 await self._unless_ended(self._serve())
         finally:
+            if self._watched is not None:
+                await self._watched.stop()
             await self._process.stop(drain=self._drain, delay=self._delay)
             if self._doing is not None:
                 await asyncio.gather(self._doing, return_exceptions=True)
@@ -153,6 +161,8 @@ class Life:
             number = await self._asked.get()
             self._waiting.discard(number)
             upgrade = number == signal.SIGUSR2
+            if self._watched is not None and not upgrade:
+                self._watched.taken()
             doing = self._process.upgrade() if upgrade else self._process.reload()
             self._doing = asyncio.ensure_future(doing)
             if not upgrade:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proxyd.crypto.certificate import TlsError, is_path, read_facts, read_pem
@@ -17,6 +16,7 @@ from proxyd.downstream.certificates import build_certificates
 from proxyd.downstream.tls import TlsFront
 from proxyd.errors import ConfigError, Place, Problem
 from proxyd.process.authorities import client_authorities
+from proxyd.process.files import stamp_of
 from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.source import CertificateState, TlsState
 from proxyd.upstream.tls import SYSTEM
@@ -29,12 +29,11 @@ if TYPE_CHECKING:
     from proxyd.model.entities import Configuration
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
+    from proxyd.process.files import Stamp
 
 SOON = 14 * 86_400  # seconds before its end in which a certificate is warned of
 
 log = get_logger("tls")
-
-Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +107,7 @@ def stamp(configuration: Configuration, settings: Settings) -> dict[str, Stamp |
     for entity in configuration.certificates.values():
         texts += [entity.cert, entity.key, entity.cert_alt or "", entity.key_alt or ""]
     texts += [authority.cert for authority in configuration.ca_certificates.values()]
-    return {path: _stat(path) for path in texts if is_path(path)}
-
-
-def _stat(path: str) -> Stamp | None:
-    try:
-        found = Path(path).stat()
-    except (OSError, ValueError):
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return {path: stamp_of(path) for path in texts if is_path(path)}
 
 
 class Tls:

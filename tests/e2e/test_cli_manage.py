@@ -74,6 +74,23 @@ async def test_reload_tells_what_came_of_it(run, command, origin):
     assert f"{run.file}:2:2: servces" in out
 
 
+@pytest.mark.parametrize("workers", ["off", "1"])
+async def test_a_watched_file_is_taken_over_when_it_changes(run, origin, raw, workers):
+    """Put in place of the one before, as editors do; a wrong one is told once, and changes nothing."""
+    upstream = await origin(OK)
+    one = await run(config_for(upstream.port), "--watch", "--workers", workers, patience=60)
+    fresh = run.file.with_suffix(".new")
+    fresh.write_text("{}")
+    fresh.rename(run.file)
+    await one.event("reload refused")
+    fresh.write_text(json.dumps(config_for(upstream.port, route={"paths": ["/new"]})))
+    fresh.rename(run.file)
+    await one.event("reloaded")
+    client = await raw(one.port)
+    assert (await client.ask(GET)).status == 404
+    assert len(one.events_named("reload refused")) == 1
+
+
 async def test_a_hangup_while_it_starts_is_kept(run, origin):
     """SIGHUP that comes while modules are imported does not end the process: it is done once it serves."""
     upstream = await origin(OK)
