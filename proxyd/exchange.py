@@ -7,7 +7,7 @@ whichever way that happens. It holds no I/O: who moves the bytes is ``gateway`` 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from proxyd.crypto.certificate import ClientCertificate  # noqa: TC001  # a compiled dataclass needs its types
 
@@ -73,6 +73,9 @@ class Permit(Protocol):
         """Give it back without an answer."""
 
 
+NOBODY: Final = None  # the default of an attribute that is a Protocol: mypyc leaves the word None out there
+
+
 class Exchange:
     """One request and its answer.
 
@@ -103,7 +106,7 @@ class Exchange:
     shared: dict[str, Any] | None = None  # what they hand to templates, as in Kong's kong.ctx.shared
     correlation_id = b""  # what correlation-id took over or made
     # The body, for plugins that ask for it.
-    body: BodySource | None = None
+    body: BodySource | None = NOBODY
     buffered: bytes | None = None  # the whole of it, once one has
     body_limit = -1  # bytes that a plugin lets it have, -1 for the setting's alone
     # The upstream's side.
@@ -116,7 +119,7 @@ class Exchange:
     response: ResponseHead | None = None
     own_headers: Headers | None = None  # of the answer, where the gateway gave it itself
     error: GatewayError | None = None
-    permit: Permit | None = None  # held until its answer begins
+    permit: Permit | None = NOBODY  # held until its answer begins
     admitted = 0.0  # when that was taken
     # What came of it.
     refusal = ""  # why the request was not taken, for the log
