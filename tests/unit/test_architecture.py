@@ -152,6 +152,32 @@ def test_every_task_has_an_owner():
     assert wrong == []
 
 
+def test_no_attribute_of_a_protocol_defaults_to_the_word_none():
+    """The compiler (mypyc) leaves that out, and its build has no such attribute; a constant that is None it takes."""
+    classes = [
+        (module, node)
+        for module in MODULES
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef)
+    ]
+    protocols = {
+        node.name
+        for _, node in classes
+        if any(ast.unparse(base).startswith("Protocol") for base in node.bases)
+    }
+    wrong = [
+        f"{module.path}:{field.lineno}: {field.target.id}"
+        for module, node in classes
+        for field in node.body
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.value, ast.Constant)
+        and field.value.value is None
+        if protocols & {name.id for name in ast.walk(field.annotation) if isinstance(name, ast.Name)}
+    ]
+    assert protocols
+    assert wrong == []
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.path)
 def test_a_module_is_small_and_says_what_it_is(module):
     """Modules, classes and functions stay within what can be read at a sitting; a docstring opens each module."""
