@@ -6,6 +6,7 @@ The figures are kept beside the picture, so that a run of one scenario renews it
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 from benchmarks import chart, report
@@ -48,13 +49,26 @@ def update(root: Path, facts: dict[str, str], sections: Sequence[Section]) -> li
     if chart.missing() is None:
         chart.draw(figures, picture)
         written.append(picture)
-    readme = root / README
-    shown = [summary(figures)]
-    if picture.exists():
-        shown.append(f"![CPU per request, and what is added to latency]({PICTURE})")
-    text = report.replace_between(readme.read_text(encoding="utf-8"), "summary", "\n\n".join(shown))
-    readme.write_text(text, encoding="utf-8")
-    return [*written, readme]
+    _replace(root / README, "summary", [summary(figures), _where(facts), *_shown(root, README)])
+    _replace(root / PAGE, "picture", _shown(root, PAGE))
+    return [*written, root / README]
+
+
+def _replace(page: Path, name: str, parts: list[str]) -> None:
+    text = report.replace_between(page.read_text(encoding="utf-8"), name, "\n\n".join(filter(None, parts)))
+    page.write_text(text, encoding="utf-8")
+
+
+def _where(facts: dict[str, str]) -> str:
+    told = [facts[name] for name in ("CPU", "Python", "measured", "load") if name in facts]
+    return f"{'; '.join(told)}. Added: at half of each proxy's most." if told else ""
+
+
+def _shown(root: Path, page: str) -> list[str]:
+    if not (root / PICTURE).exists():
+        return []
+    link = os.path.relpath(root / PICTURE, (root / page).parent)
+    return [f"![CPU per request, and what is added to latency]({link})"]
 
 
 def summary(figures: Figures) -> str:

@@ -166,16 +166,11 @@ def _figures(level: float, results: list[Result]) -> dict[str, float]:
 def notes(taken: dict[tuple[str, float], list[Result]]) -> list[str]:
     """Return what a reader has to know: how the columns were made, and where the load side was at its limit."""
     lines = [HOW]
-    full = sorted(
-        {
-            f"{peer} at {level:.0%}"
-            for (peer, level), results in taken.items()
-            for r in results
-            if r["load_share"] > FULL
-        }
-    )
+    full: dict[str, list[str]] = {}
+    for (peer, level), results in taken.items():
+        if any(result["load_share"] > FULL for result in results):
+            full.setdefault(peer, []).append(f"{level:.0%}")
     if full:
-        lines.append(
-            f"{', '.join(full)}: load tool and backend filled their core, so that the tail is theirs too"
-        )
+        named = ", ".join(f"{peer} at {', '.join(levels)}" for peer, levels in full.items())
+        lines.append(f"{named}: load tool and backend filled their core, so that the tail is theirs too")
     return lines

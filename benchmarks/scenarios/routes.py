@@ -26,17 +26,19 @@ REQUESTS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """How large a configuration is."""
+    """How large a configuration is, and how many of its routes are asked for, 0 for all."""
 
     title: str
     routes: int
     consumers: int
     regexes: int = 0
+    asked: int = 0
 
 
 FILES = (
     File("10 routes", 10, 0),
     File("10,000 routes, 10,000 consumers", 10_000, 10_000),
+    File("the same, 10 of its routes asked for", 10_000, 10_000, asked=10),
     File("the same with 100 regex routes", 10_000, 10_000, 100),
 )
 
@@ -100,10 +102,10 @@ def script(directory: Path, file: File) -> Path:
 
     def path(index: int, rng: random.Random) -> str:
         # A step that shares no factor with the count visits every route before it returns to one.
-        route = index * 7919 % file.routes
+        route = index * 7919 % (file.asked or file.routes)
         return f"/s{route // ROUTES_PER_SERVICE}/r{route % ROUTES_PER_SERVICE}/items/{rng.randrange(100_000)}?n={index}"
 
-    return write_script(directory, f"routes-{file.routes}-{file.regexes}", path, REQUESTS)
+    return write_script(directory, f"routes-{file.routes}-{file.regexes}-{file.asked}", path, REQUESTS)
 
 
 def _one(

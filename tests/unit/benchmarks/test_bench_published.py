@@ -21,7 +21,7 @@ FIGURES = {
         for name in ("nginx", "proxyd", "proxyd-policies")
     },
 }
-NAMES = ("facts", "plain", "policies", "latency")
+NAMES = ("facts", "picture", "plain", "policies", "latency")
 
 
 @pytest.fixture
@@ -61,11 +61,13 @@ def test_the_picture_is_drawn_and_shown(tree):
     if reason := chart.missing():
         pytest.skip(reason)
     sections = [Section(name, name, [], figures=figures) for name, figures in FIGURES.items()]
-    written = published.update(tree, {}, sections)
+    written = published.update(tree, {"CPU": "a fast one"}, sections)
+    assert "a fast one. Added: at half" in (tree / published.README).read_text()
     picture = tree / published.PICTURE
     assert picture in written
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert f"]({published.PICTURE})" in (tree / published.README).read_text()
+    assert "](docs/images/benchmarks.png)" in (tree / published.README).read_text()
+    assert "](images/benchmarks.png)" in (tree / published.PAGE).read_text()
 
 
 def test_without_figures_there_is_no_picture(tmp_path):

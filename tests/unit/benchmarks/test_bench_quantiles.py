@@ -52,6 +52,6 @@ def test_a_request_that_failed_makes_the_row_invalid():
 
 def test_a_load_side_that_was_full_is_named():
     """Its own queue is in the tail then."""
-    taken = {("nginx", 0.8): [{"load_share": 0.97}], ("envoy", 0.5): [{"load_share": 0.5}]}
-    assert notes(taken)[1].startswith("nginx at 80%: load tool and backend filled their core")
+    taken = {("nginx", level): [{"load_share": 0.2}, {"load_share": 0.97}] for level in (0.5, 0.8)}
+    assert notes(taken)[1].startswith("nginx at 50%, 80%: load tool and backend filled their core")
     assert len(notes({("envoy", 0.5): [{"load_share": 0.5}]})) == 1
