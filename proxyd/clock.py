@@ -18,9 +18,13 @@ TICK = 0.05  # seconds: how late a deadline may be noticed
 
 
 class Clock:
-    """The machine's clock. ``now`` is monotonic seconds, ``time`` seconds since the epoch."""
+    """The machine's clock. ``now`` is monotonic seconds, ``time`` seconds since the epoch.
+
+    ``worked`` is the seconds that this thread has had a processor.
+    """
 
     now: Callable[[], float] = staticmethod(time.monotonic)
+    worked: Callable[[], float] = staticmethod(time.thread_time)
     time: Callable[[], float] = staticmethod(time.time)
 
 

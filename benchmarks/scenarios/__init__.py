@@ -13,6 +13,7 @@ from benchmarks.scenarios import (
     latency,
     many,
     messages,
+    overload,
     plain,
     policies,
     processes,
@@ -48,4 +49,5 @@ SCENARIOS: dict[str, Callable[[Bench], Section]] = {
     "slow-clients": slow_clients.run,
     "exactness": exactness.run,
     "processes": processes.run,
+    "overload": overload.run,
 }

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from proxyd.model.listen import Listen
 
 
+LONGEST_QUEUE = 65_535  # connections that can wait to be accepted
 PROMPT = 1.0  # seconds in which a client that means it has sent its head
 
 
@@ -304,7 +305,7 @@ class Listener:
                 self._closed.append(door.server)
                 continue
             if last:
-                self._let_in(door)
+                self._let_in(door, LONGEST_QUEUE)
             door.server.close()
 
     def close(self) -> None:
@@ -316,9 +317,19 @@ class Listener:
         for whose in list(self._doors):
             self.leave(whose)
 
-    def _let_in(self, door: Door) -> None:
+    def let_in(self, most: int) -> None:
+        """Take up to so many connections that wait, of each socket: the loop takes one in each of its turns."""
+        for doors in self._doors.values():
+            for door in doors:
+                if not isinstance(door.server, Gate):
+                    self._let_in(door, most)
+
+    def _let_in(self, door: Door, most: int) -> None:
         loop = asyncio.get_running_loop()
-        while (accepted := accept(door.sock)) is not None:
+        for _ in range(most):
+            accepted = accept(door.sock)
+            if accepted is None:
+                return
             task = loop.create_task(self._open(accepted, door.tls))
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from proxyd.gateway.snapshot import Snapshot
     from proxyd.gateway.tasks import Tasks
     from proxyd.overload.control import Overload
-    from proxyd.overload.limit import ConcurrencyLimit
     from proxyd.telemetry.record import Telemetry
 
 NONCE_SIZE = 16  # bytes of a Sec-WebSocket-Key (RFC 6455 section 4.1)
@@ -131,8 +130,7 @@ class Handler:
                     waiting.task = self._tasks.spawn(self._wait(outcome, exchange, route, sink, rest))
                 return
         if self.overload is not None:
-            limit: ConcurrencyLimit = route.service.limit  # type: ignore[assignment]
-            refusal = self.overload.admit(exchange, limit, route.rank)
+            refusal = self.overload.admit(exchange, route.service.limit, route.rank)
             if refusal is not None:
                 self.reply(exchange, route, sink, refusal)
                 return

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from proxyd.exchange import Exchange
     from proxyd.gateway.pipeline import Pipeline
+    from proxyd.model import entities
     from proxyd.model.entities import Configuration
     from proxyd.overload.control import Overload
     from proxyd.overload.limit import ConcurrencyLimit
@@ -110,7 +111,7 @@ def compile_snapshot(
         identity: CompiledService(
             service,
             balancers.for_service(service),
-            overload.limit(service.name or service.id) if overload is not None else None,
+            _limit(service, overload),
         )
         for identity, service in configuration.services.items()
         if service.enabled
@@ -147,6 +148,13 @@ def compile_snapshot(
 
 def _no_service(_exchange: Exchange) -> Reply:
     return Reply(503, "no Service found with those values")
+
+
+def _limit(service: entities.Service, overload: Overload | None) -> ConcurrencyLimit | None:
+    """Return how many requests may wait for a service; a mounted application is as quick as the gateway's own loop."""
+    if overload is None or service.protocol == "memory":
+        return None
+    return overload.limit(service.name or service.id)
 
 
 class _PluginsByScope:

@@ -1,7 +1,7 @@
 """Overload control of one process: what requests ask on their way, and what status and metrics tell of it.
 
-A request meets it three times. ``sheds`` comes before routing and plugins, and looks at how long the request has stood
-in the line of the event loop. ``admit`` comes when its identity is known, and looks at how many wait for its service
+A request meets it three times. ``sheds`` comes before routing and plugins, and looks at how long the event
+loop has been at the line that the request stands in. ``admit`` comes when its identity is known, and looks at how many wait for its service
 already. And whoever was admitted is told of again, through ``Exchange.permit``, with the first byte of the answer or
 the end of the exchange, whichever comes first.
 
@@ -29,13 +29,15 @@ from proxyd.telemetry.source import OverloadState, ServiceLoad
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from proxyd.clock import Clock
     from proxyd.exchange import Exchange
     from proxyd.overload.refusal import Refused
 
 REMEMBERED = 10_000  # addresses that authenticated requests came from
 FRESH, KEPT = 60.0, 600.0  # seconds after which an address is noted anew, and forgotten
+NEWCOMERS = 16  # connections accepted between two batches while a line stands, lest they wait for its end
 HOLD = 0.1  # seconds for which nothing is read from a client that was refused
-HOLD_BEYOND = 2.0  # times the target that the loop must be late for that: refusing takes too much of it
+HOLD_BEYOND = 5.0  # times the target that the loop must be late for that: refusing takes too much of it
 HELD = 65_536  # connections held at most
 
 
@@ -64,21 +66,23 @@ class Overload:
     ``floor`` and ``ceiling`` bound the requests that may wait for one service.
     """
 
-    def __init__(self, target: float, floor: int, ceiling: int, now: Callable[[], float]) -> None:
+    def __init__(self, target: float, floor: int, ceiling: int, clock: Clock) -> None:
         self.line = Line(target)
         self.queue = Histogram()
         self._floor = floor
         self._ceiling = ceiling
-        self._now = now
+        self._now = clock.now
+        self._worked = clock.worked
         self._shed = {reason: [0] * COUNT for reason in ("gateway", "backend")}
         self._turn = 0
         self._arrived = 0
         self._addresses: dict[str, float] = {}
         self._limits: dict[str, ConcurrencyLimit] = {}
+        self.let_in: Callable[[int], None] | None = None  # accepts so many connections
         self._held: deque[tuple[float, Refused]] = deque(maxlen=HELD)
-        self._episode = Episode("gateway", "", now)
+        self._episode = Episode("gateway", "", clock.now)
         self._episodes: dict[str, Episode] = {}
-        self.line.looked = now()
+        self.line.looked, self.line.worked = clock.now(), clock.worked()
 
     def __repr__(self) -> str:
         return f"<Overload {self.line!r} services={len(self._limits)} held={len(self._held)}>"
@@ -86,18 +90,20 @@ class Overload:
     # --- before routing --------------------------------------------------------------------------------------
 
     def sheds(self, exchange: Exchange, sink: Refused, snapshot: Ranked) -> bool:
-        """Whether the request has waited too long for what it is; it is answered then."""
+        """Whether the loop has worked too long to take up such a request as well; it is answered then."""
         self._arrived += 1
         line = self.line
-        waited = exchange.started - line.looked
-        if waited <= line.soonest or not line.standing:
+        if not line.standing or exchange.started - line.looked <= line.soonest:
+            return False
+        worked = self._worked() - line.worked  # which takes longer to ask for, and is never more
+        if worked <= line.soonest:
             return False
         rank = self._rank(exchange, snapshot)
-        if waited <= line.allowed[rank]:
+        if worked <= line.allowed[rank]:
             return False
         line.refused[rank] += 1
         self._shed["gateway"][rank] += 1
-        self._episode.shed(queue_seconds=round(waited, 3))
+        self._episode.shed(queue_seconds=round(line.delay, 3))
         self._turn += 1
         refuse(exchange, sink, self._turn)
         if line.delay > line.target * HOLD_BEYOND and len(self._held) < HELD:
@@ -124,7 +130,9 @@ class Overload:
     def look(self, late: float) -> None:
         """Take how late the event loop is; called many times a second, between two batches of requests."""
         now = self._now()
-        self.line.look(late, now)
+        self.line.look(late, now, self._worked())
+        if self.line.standing and self.let_in is not None:
+            self.let_in(NEWCOMERS)
         arrived, self._arrived = self._arrived, 0
         if arrived:
             self.queue.counts[bisect_left(FINE, late)] += arrived
@@ -139,13 +147,13 @@ class Overload:
 
     # --- when it is known who asks ---------------------------------------------------------------------------
 
-    def admit(self, exchange: Exchange, limit: ConcurrencyLimit, rank: int) -> Reply | None:
-        """Let a request go to its service, or return the refusal."""
+    def admit(self, exchange: Exchange, limit: ConcurrencyLimit | None, rank: int) -> Reply | None:
+        """Let a request go to its service, or return the refusal; without a limit, who asks is only noted."""
         now = self._now()
         if rank == ANONYMOUS and is_known(exchange):
             rank = KNOWN
             self._note(exchange.client_ip, now)
-        if limit.admit(exchange, rank, now):
+        if limit is None or limit.admit(exchange, rank, now):
             return None
         self._shed["backend"][rank] += 1
         episode = self._episodes.get(limit.name)

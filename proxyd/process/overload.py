@@ -26,7 +26,7 @@ def make_overload(settings: Settings, clock: Clock) -> Overload | None:
     if ceiling < floor:
         reason = f"{ceiling} is less than min_concurrent_requests, which is {floor}"
         raise ConfigError([Problem(Place("max_concurrent_requests"), "", reason)])
-    return Overload(settings.overload_queue_target, floor, ceiling, clock.now)
+    return Overload(settings.overload_queue_target, floor, ceiling, clock)
 
 
 def watch_loop(

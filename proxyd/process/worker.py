@@ -166,6 +166,8 @@ class Worker:
         await self._start_servers(context)
         self.reports.start(self.telemetry, self, self._loaded)
         self.listener = Listener(self.clients, self._handler, assemble.client_limits(settings))
+        if self._overload is not None:
+            self._overload.let_in = self.listener.let_in
         self._drain = Drain(self.clients, self.listener, settings.drain_grace, self.tls.handshakes)
         given = self._given.get("proxy_listen")
         self.addresses = await self.listener.start(settings.proxy_listen, context, given)

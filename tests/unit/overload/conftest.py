@@ -14,6 +14,8 @@ class FakeClock:
     def now(self):
         return self.monotonic
 
+    worked = now
+
     def advance(self, seconds):
         self.monotonic += seconds
 

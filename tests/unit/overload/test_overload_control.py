@@ -54,7 +54,7 @@ class Snapshot:
 
 @pytest.fixture
 def overload(clock):
-    return Overload(0.02, 2, 2, clock.now)
+    return Overload(0.02, 2, 2, clock)
 
 
 def exchange_at(clock, path="/", address="192.0.2.7", method="GET"):
@@ -115,6 +115,15 @@ def test_patience_by_route(overload, clock, path, waited, shed):
     assert overload.sheds(exchange_at(clock, path), Sink(), Snapshot()) is shed
 
 
+def test_time_that_others_had_is_not_held_against_requests(overload, clock, monkeypatch):
+    """A loop that was not let to work refuses nobody for that."""
+    line_up(overload, clock)
+    monkeypatch.setattr(overload, "_worked", lambda: overload.line.worked + 0.025)
+    clock.advance(10.0)
+    assert not overload.sheds(exchange_at(clock), Sink(), Snapshot())
+    assert overload.sheds(exchange_at(clock, "/stats"), Sink(), Snapshot())
+
+
 def test_an_address_is_known_by_who_has_authenticated_from_it(overload, clock):
     """It has twice the patience then, for ten minutes; a request that was not let in changes nothing."""
     stranger, known = "192.0.2.1", "192.0.2.2"
@@ -167,7 +176,7 @@ def test_a_full_service(overload, clock):
 
 def test_where_refusing_takes_too_long_clients_are_not_read(overload, clock):
     """For a tenth of a second; the end of overload control reads from everybody again."""
-    line_up(overload, clock, late=0.05)
+    line_up(overload, clock, late=0.11)
     clock.advance(0.035)
     first, second = Sink(), Sink()
     assert overload.sheds(exchange_at(clock), first, Snapshot())
@@ -179,11 +188,21 @@ def test_where_refusing_takes_too_long_clients_are_not_read(overload, clock):
     clock.advance(0.05)
     overload.look(0.0)
     assert first.done[-1] == second.done[-1] == "resume"
-    line_up(overload, clock, late=0.05)
+    line_up(overload, clock, late=0.11)
     clock.advance(0.035)
     assert overload.sheds(exchange_at(clock), first, Snapshot())
     overload.stop()
     assert first.done[-1] == "resume"
+
+
+def test_newcomers_do_not_wait_for_the_end_of_a_line(overload, clock):
+    """While a line stands, each look accepts some; otherwise the loop does that by itself."""
+    asked = []
+    overload.let_in = asked.append
+    overload.look(0.0)
+    line_up(overload, clock)
+    overload.look(0.03)
+    assert asked == [control.NEWCOMERS] * 2
 
 
 def test_two_events_for_an_overload(overload, clock, events):

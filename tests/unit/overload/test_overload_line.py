@@ -32,7 +32,7 @@ class Loop:
         while self.now < until:
             began = self.now
             if began >= self.due:
-                self.line.look(began - self.due, began)
+                self.line.look(began - self.due, began, began)
                 self.due = began + PERIOD
             self.waiting = min(self.waiting + self.batch * load / SERVED, CLIENTS)
             for number in range(int(self.waiting)):
@@ -45,8 +45,8 @@ class Loop:
 
     def take(self, rank):
         line = self.line
-        waited = self.now - line.looked
-        counts = self.refused if line.standing and waited > line.allowed[rank] else self.served
+        worked = self.now - line.worked
+        counts = self.refused if line.standing and worked > line.allowed[rank] else self.served
         counts[rank] = counts.get(rank, 0) + 1
         line.refused[rank] += counts is self.refused
         self.now += SERVED if counts is self.served else REFUSED
@@ -108,10 +108,10 @@ def test_a_line_is_gone_after_a_while_without_one():
     line = Line(0.02)
     for late in (0.03, 0.03, 0.03):
         assert not line.standing
-        line.look(late, 1.0)
+        line.look(late, 1.0, 1.0)
     for _ in range(CALM):
         assert line.standing
-        line.look(0.001, 1.0)
+        line.look(0.001, 1.0, 1.0)
     assert not line.standing
 
 
@@ -121,6 +121,6 @@ def test_it_stands_only_where_every_look_was_late(delays):
     line = Line(0.02)
     for number, late in enumerate(delays):
         before = line.standing
-        line.look(late, float(number))
+        line.look(late, float(number), float(number))
         if line.standing and not before:
             assert min(delays[number - 2 : number + 1]) > 0.02
