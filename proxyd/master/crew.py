@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from proxyd.telemetry.worker_families import WorkerCounts
 
 START_WAIT = 120.0  # seconds: a file of 10,000 routes takes two on an idle machine
+FAREWELL = 1.0  # seconds for the requests of a worker that has come up while the master ends
 GRACE = 5.0  # seconds beyond its own limit that a worker gets to end
 
 log = get_logger("master")
@@ -73,7 +74,7 @@ class Crew:
         self._others: set[Child] = set()  # that start beside another one, or leave
         self._keeping: list[asyncio.Task[None]] = []
         self._partings: set[asyncio.Task[None]] = set()
-        self._stopping = False
+        self._ending = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"<Crew {self.slots!r} others={len(self._others)}>"
@@ -118,7 +119,7 @@ class Crew:
 
     async def _launch(self, number: int) -> Child:
         async with self.calm.starting():
-            if self._stopping:
+            if self._ending.is_set():
                 raise LaunchError("is not started: the master ends")
             child = Child(number, self._order(), self._clock, self._figures)
             self._others.add(child)
@@ -128,6 +129,8 @@ class Crew:
                 await child.kill()
                 self._others.discard(child)
                 raise
+            if self._ending.is_set():  # it was too young to hear of it
+                child.drain(FAREWELL, last=True)
             return child
 
     def _share_out(self) -> None:
@@ -250,7 +253,7 @@ class Crew:
 
     async def stop(self, limit: float, delay: float = 0.0) -> None:
         """Ask them all to end, within ``limit`` seconds, which may be infinite, behind a ``delay``."""
-        self._stopping = True
+        self._ending.set()
         for task in self._keeping:
             task.cancel()
         await asyncio.gather(*self._keeping, return_exceptions=True)

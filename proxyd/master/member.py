@@ -181,15 +181,21 @@ class Member:
             if not self._started.done():
                 self._started.set_result((message, attached))
         elif what == "drain":
-            self._limit = math.inf if message["limit"] is None else message["limit"]
-            self._delay, self._last = message["delay"], message["last"]
-            self._ending.set()
+            self._drain(math.inf if message["limit"] is None else message["limit"], message)
         elif what == "ping":
             self._channel.answer(message)
         elif what == "reopen":
             self._reopen()
         elif self._worker is not None:
             self._tell(self._worker, message, attached)
+
+    def _drain(self, limit: float, message: dict[str, Any]) -> None:
+        if not self._ending.is_set():
+            self._limit, self._delay, self._last = limit, message["delay"], message["last"]
+            self._ending.set()
+        elif self._worker is not None and not math.isinf(limit):
+            # It drains already, with more time than there is now.
+            asyncio.get_running_loop().call_later(limit + message["delay"], self._worker.cut)
 
     def _tell(self, worker: Worker, message: dict[str, Any], attached: bytes) -> None:
         what = message.get("what")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
-from signal import SIGHUP, SIGKILL, SIGUSR2
+from signal import SIGHUP, SIGKILL, SIGTERM, SIGUSR2
 
 import pytest
 from e2e_gateway import config_for
 from e2e_load import Load
-from e2e_master import Gang, gone, resident
+from e2e_master import Gang, alive, gone, resident
 from e2e_wire import OK
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
@@ -148,3 +150,29 @@ async def test_memory_stays_where_it_is_over_reloads(gang, origin, raw):
     before = await reload(20)
     after = await reload(60)
     assert [now - then < 4 * 1024 * 1024 for then, now in zip(before, after, strict=True)] == [True, True]
+
+
+async def test_who_still_drains_has_no_more_time_than_its_master(gang, origin, raw):
+    """A replaced worker may take long over a request; at SIGTERM it has what the others have, and is not killed."""
+    arrived = asyncio.Event()
+
+    async def script(wire):
+        with contextlib.suppress(EOFError):
+            await wire.message()
+            arrived.set()
+            await wire.rest()
+
+    upstream = await origin(script)
+    env = {"PROXYD_DRAIN_TIMEOUT": "1h", "PROXYD_SHUTDOWN_TIMEOUT": "300ms"}
+    one = await gang(config_for(upstream.port), workers=1, **env)
+    client = await raw(one.port)
+    await client.send(GET)
+    await arrived.wait()
+    one.one.signal(SIGUSR2)
+    await one.one.event("upgraded", 60)
+    (old,) = (await one.workers("draining")).values()
+    one.one.signal(SIGTERM)
+    assert await client.rest() == b""
+    assert await one.one.ended() == 0
+    assert one.one.events_named("worker did not end and was killed") == []
+    assert not alive(old)
