@@ -142,7 +142,7 @@ class Gateway:
 
 
 async def _all(bench: Bench, section: Section, gateway: Gateway) -> None:
-    await gateway.until(lambda status: len(status["workers"]) == WORKERS)
+    await gateway.until(lambda status: [one["state"] for one in status["workers"]] == ["ready"] * WORKERS)
 
     async def row(name: str, doing: Awaitable[None], allowed: int = 0) -> None:
         before = gateway.resident()
