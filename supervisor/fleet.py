@@ -88,8 +88,12 @@ class Instance:
             connection.close()
 
     def facts(self) -> dict[str, Any]:
-        """Return what it tells of itself; raises OSError as well."""
-        facts: dict[str, Any] = json.loads(self.ask("/status")[1])
+        """Return what it tells of itself; raises FleetError where it does not."""
+        try:
+            facts: dict[str, Any] = json.loads(self.ask("/status")[1])
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise FleetError(f"{self.name} does not answer on {self.status}: {reason}") from None
         return facts
 
     def answers(self) -> bool:
