@@ -15,10 +15,6 @@ GUIDE = (ROOT / "docs/monitoring.md").read_text()
 RULES = sorted((ROOT / "config/rules").glob("*.yml"))
 BOARDS = sorted((ROOT / "config/grafana/dashboards").glob("*.json"))
 
-# Metrics that rules and dashboards are written for, and that the gateway does not tell of yet.
-AWAITED = {
-    "proxyd_upstream_retry_budget_exhausted_total",
-}
 # What a scrape and prometheus_client add.
 THEIRS = {
     "up",
@@ -55,17 +51,12 @@ def names_in(query):
 def known():
     """Return every name that a query may use: those of the guide's tables, a histogram's three series, recorded ones."""
     kinds = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", GUIDE, re.MULTILINE))
-    series = [
+    series = {
         f"{name}{end}"
-        for name, kind in (dict.fromkeys(AWAITED, "") | kinds).items()
-        for end in (("_bucket", "_count", "_sum") if kind == "histogram" or name in AWAITED else ("",))
-    ]
-    return THEIRS | AWAITED | set(series) | {rule["record"] for rule in rules() if "record" in rule}
-
-
-def awaits(query):
-    """Tell whether a query reads something that the gateway does not tell of yet."""
-    return bool({re.sub(r"_(bucket|count|sum)$", "", name) for name in names_in(query)} & AWAITED)
+        for name, kind in kinds.items()
+        for end in (("_bucket", "_count", "_sum") if kind == "histogram" else ("",))
+    }
+    return THEIRS | series | {rule["record"] for rule in rules() if "record" in rule}
 
 
 def unknown(query):
@@ -117,6 +108,4 @@ def known_labels(name):
         own = {"alertname", "alertstate", "severity"}
     elif ":" in name:
         own = {"slo"}
-    elif base in AWAITED:
-        own = {"upstream"}
     return own | {"instance", "job", "le"}

@@ -6,7 +6,7 @@ import re
 import time
 
 from e2e_gateway import config_for
-from monitoring_case import BOARDS, awaits, queries, variables
+from monitoring_case import BOARDS, queries, variables
 
 SEVERAL = 2  # rounds of traffic: a rate is of counts that grew between scrapes
 ALL = {
@@ -47,7 +47,7 @@ async def test_every_query_of_every_dashboard_returns_data(eventful, gang, backe
     assert all("trace_id" in one["labels"] for series in exemplars for one in series["exemplars"])
     assert exemplars
     missing = []
-    for query in (query for path in BOARDS for query in queries(path) if not awaits(query.text)):
+    for query in (query for path in BOARDS for query in queries(path)):
         found = await watcher.soon(whole(query.text))
         labels = {label for each, _ in found for label in each}
         legend = set(re.findall(r"\{\{(\w+)\}\}", query.legend))
