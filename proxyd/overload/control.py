@@ -21,7 +21,7 @@ from proxyd.identity import is_known
 from proxyd.overload.episodes import Episode
 from proxyd.overload.limit import ConcurrencyLimit
 from proxyd.overload.line import Line
-from proxyd.overload.ranks import ANONYMOUS, COUNT, KNOWN, NAMES
+from proxyd.overload.ranks import ANONYMOUS, COUNT, CRITICAL, KNOWN, NAMES
 from proxyd.overload.refusal import RETRY_AFTER, STATUS, refuse
 from proxyd.telemetry.histogram import FINE, Histogram
 from proxyd.telemetry.source import OverloadState, ServiceLoad
@@ -98,8 +98,11 @@ class Overload:
         worked = self._worked() - line.worked  # which takes longer to ask for, and is never more
         if worked <= line.soonest:
             return False
+        if not line.before:
+            line.before = worked
         rank = self._rank(exchange, snapshot)
-        if worked <= line.allowed[rank]:
+        # What was let in before may keep the loop busy until reading begins: that is no reason to refuse the best.
+        if worked - (line.before if rank == CRITICAL else 0.0) <= line.allowed[rank]:
             return False
         line.refused[rank] += 1
         self._shed["gateway"][rank] += 1

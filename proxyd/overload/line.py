@@ -32,7 +32,7 @@ class Line:
     """What is known of the line. ``delay`` is how late the last look was, in seconds; ``looked`` is when that was.
 
     ``allowed`` is how long the loop may have worked since then before each rank is refused, ``soonest`` the least of
-    that, and ``worked`` the processor's time at the last look; who refuses somebody counts him in ``refused``.
+    that, and ``worked`` the processor's time at the last look; ``before`` is what it had worked when reading began; who refuses somebody counts him in ``refused``.
     """
 
     __slots__ = (
@@ -40,6 +40,7 @@ class Line:
         "_late",
         "_most",
         "allowed",
+        "before",
         "delay",
         "looked",
         "refused",
@@ -59,6 +60,7 @@ class Line:
         self.delay = 0.0
         self.looked = 0.0
         self.worked = 0.0
+        self.before = 0.0
         self.standing = False
         self._late = 0
         self._calm = 0
@@ -71,6 +73,7 @@ class Line:
         before, self.delay = self.delay, late
         self.looked = now
         self.worked = worked
+        self.before = 0.0
         calm = late <= self.target
         if self.standing:
             self._calm = self._calm + 1 if calm and not any(self.refused) else 0
