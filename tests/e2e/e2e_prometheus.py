@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import re
 import shutil
@@ -53,16 +54,24 @@ class Prometheus:
             stderr=asyncio.subprocess.PIPE,
         )
         one = cls(process)
+        try:
+            await one._listening()
+        except BaseException:
+            await one.stop()
+            raise
+        return one
+
+    async def _listening(self) -> None:
+        """Wait until it says where it listens, and that it is ready."""
+        ready = False
         async with asyncio.timeout(PATIENCE):
-            ready = False
-            while not (one._url and ready):
-                line = (await process.stderr.readline()).decode()
+            while not (self._url and ready):
+                line = (await self._process.stderr.readline()).decode()
                 assert line, "prometheus ended"
                 if found := re.search(r'msg="Listening on" address=(\S+)', line):
-                    one._url = f"http://{found[1]}/api/v1/"
+                    self._url = f"http://{found[1]}/api/v1/"
                 ready = ready or "Server is ready" in line
-        one._reading = asyncio.create_task(one._read())
-        return one
+        self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         while await self._process.stderr.readline():
@@ -70,9 +79,10 @@ class Prometheus:
 
     async def stop(self) -> None:
         await self.session.close()
-        self._process.terminate()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+        await (self._reading or self._read())
         await self._process.wait()
-        await self._reading
 
     async def ask(self, path: str, **params: str) -> Any:
         """Return what it answers."""
