@@ -12,6 +12,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from proxyd.downstream.proxy_protocol import MAX_BLOCK, PrefaceError, PrefaceReader
+from proxyd.downstream.sockets import accept
 from proxyd.telemetry.events import get_logger
 
 if TYPE_CHECKING:
@@ -129,9 +130,8 @@ class Gate:
             self._resume.cancel()
         self._loop.remove_reader(self.sock.fileno())
         if last:
-            with contextlib.suppress(OSError):  # the queue is empty
-                while True:
-                    self._let_in(self.sock.accept()[0])
+            while (sock := accept(self.sock)) is not None:
+                self._let_in(sock)
         self.sock.close()
 
     def abort(self) -> None:

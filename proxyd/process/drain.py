@@ -49,15 +49,17 @@ class Drain:
     async def run(self, limit: float, delay: float = 0.0) -> None:
         """Stop accepting and let requests finish for up to ``limit`` seconds behind ``delay``."""
         clients, listener = self._clients, self._listener
-        clients.draining = True
+        grace = min(self._grace, limit / 2)
+        clients.draining, clients.grace = True, grace
         if delay:
             log.notice("draining", delay=delay)
             await self._within(delay, asyncio.Event().wait())
         listener.close()
-        grace = 0.0 if self._cut.is_set() else min(self._grace, limit / 2)
+        grace = 0.0 if self._cut.is_set() else grace
         clients.dismiss(grace)
         gone = await self._within(grace, self._nobody())
         listener.abort()
+        clients.dismiss(grace)  # who was let in last, and asks for nothing
         if not gone and not await self._within(limit - grace, clients.gone()) and len(clients):
             await self._end(limit)
 

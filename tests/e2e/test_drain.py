@@ -225,6 +225,16 @@ async def test_what_waits_in_the_accept_queue_is_served(gateway, origin, tmp_pat
     assert not path.exists()
 
 
+async def test_who_was_let_in_last_and_asks_for_nothing_is_not_waited_for(gateway, origin):
+    """A silent connection out of the accept queue is closed after its grace, long before the end of time."""
+    upstream = await origin(OK)
+    proxy = await gateway(upstream.port, drain_grace=0.1)
+    with socket.create_connection(("127.0.0.1", proxy.port)) as silent:
+        async with asyncio.timeout(PATIENCE):
+            await proxy.worker.stop(drain=10 * PATIENCE)
+        assert silent.recv(1) == b""
+
+
 async def test_an_idle_connection_may_ask_once_more(run, origin, raw):
     """Within drain_grace, a request on a connection that was idle is answered with Connection: close."""
     upstream = await origin(OK)
