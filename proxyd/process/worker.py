@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from proxyd.gateway.snapshot import Snapshot
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
+    from proxyd.overload.control import Overload
     from proxyd.process.inherited import Given
     from proxyd.process.tls import Material
     from proxyd.telemetry.source import TargetState
@@ -114,6 +115,7 @@ class Worker:
         self._reloading = asyncio.Lock()
         self._started = contextlib.AsyncExitStack()  # what is to be ended, the last begun first
         self._snapshot: Snapshot | None = None
+        self._overload: Overload | None = None
         self.listener: Listener | None = None
         self._drain: Drain | None = None
         self.tls = Tls(self.settings, self._clock)
