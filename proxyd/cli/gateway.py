@@ -66,6 +66,8 @@ class Gateway:
 def _holder(path: Path) -> int:
     try:
         number = pid_file.find(path)
+    except PermissionError:
+        raise CommandError(f"{path} is not yours to read: be its user, or root", FORBIDDEN) from None
     except OSError as error:
         raise CommandError(f"no gateway runs: {path}: {error.strerror}", ABSENT) from error
     except ValueError as error:
@@ -82,7 +84,7 @@ class Process:
         self.pid = pid
         try:
             self._handle = os.pidfd_open(pid)
-        except ProcessLookupError:
+        except (ProcessLookupError, OverflowError):  # or there cannot be one
             raise CommandError(f"there is no process {pid}", ABSENT) from None
         except OSError as error:
             raise CommandError(f"process {pid}: {error.strerror}", ABSENT) from error

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Given = Mapping[str, Mapping[Listen, Sequence[socket.socket]]]  # by setting and entry
 
 FIRST = 3  # where systemd's descriptors begin
+HIGHEST = (1 << 20) - 1  # descriptor that a process can have, unless the machine was told otherwise
+MOST = 1024  # of them at once: systemd sets what it passes, and anything else is a mistake
 NAMES = {
     "proxy": ("proxy_listen", False),
     "proxy-ssl": ("proxy_listen", True),
@@ -50,7 +52,13 @@ def parse_descriptor(text: str) -> Descriptor:
     number, equals, name = text.partition("=")
     if not number.isascii() or not number.isdigit() or (equals and name not in NAMES):
         raise ValueError(f"'{text}' is not N or N=NAME, with a NAME of {', '.join(NAMES)}")
+    if not _up_to(HIGHEST, number):
+        raise ValueError(f"'{text}' is no descriptor: the highest is {HIGHEST}")
     return Descriptor(int(number), name)
+
+
+def _up_to(limit: int, digits: str) -> bool:
+    return len(digits) <= len(str(limit)) and int(digits) <= limit
 
 
 def from_environment(environ: MutableMapping[str, str], pid: int) -> list[Descriptor]:
@@ -63,7 +71,7 @@ def from_environment(environ: MutableMapping[str, str], pid: int) -> list[Descri
     count, meant = values["LISTEN_FDS"], values["LISTEN_PID"]
     if not count or meant != str(pid):
         return []
-    if not count.isascii() or not count.isdigit():
+    if not count.isascii() or not count.isdigit() or not _up_to(MOST, count):
         raise ConfigError([Problem(Place("LISTEN_FDS"), "", f"'{count}' is not a number of descriptors")])
     names = values["LISTEN_FDNAMES"].split(":")
     given = []

@@ -253,6 +253,7 @@ async def test_where_there_is_no_gateway_the_code_is_3(run, command, tmp_path):
     port = closed_port()
     for options, reason in (
         (("--pid", 4_000_000), "there is no process 4000000"),
+        (("--pid", 10**30), f"there is no process {10**30}"),
         (("--pid-file", stale), f"no gateway runs: {stale} was left behind by a process that has ended"),
         (
             ("--pid-file", tmp_path / "none"),
@@ -292,6 +293,11 @@ async def test_a_process_of_somebody_else_is_4(run, command):
     run.file.write_text(json.dumps(config_for(1)))
     code, _, err = await command("stop", "--pid", 1)
     assert (code, "is not yours to signal" in err) == (4, True)
+    file = run.file.with_suffix(".pid")
+    file.write_text("1\n")
+    file.chmod(0)
+    code, _, err = await command("stop", "--pid-file", file)
+    assert (code, "is not yours to read" in err) == (4, True)
 
 
 # --- the service manager

@@ -144,8 +144,9 @@ def test_what_systemd_passes_is_for_this_process_alone():
     assert environ == {"PATH": "/"}
     assert inherited.from_environment({"LISTEN_FDS": "1", "LISTEN_PID": "7"}, 8) == []
     assert inherited.from_environment({}, 7) == []
-    with pytest.raises(ConfigError, match="'many' is not a number"):
-        inherited.from_environment({"LISTEN_FDS": "many", "LISTEN_PID": "7"}, 7)
+    for count in ("many", "-1", "1000000000", "9" * 5000):
+        with pytest.raises(ConfigError, match=f"'{count}' is not a number"):
+            inherited.from_environment({"LISTEN_FDS": count, "LISTEN_PID": "7"}, 7)
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "0=", "0=web", "²"])
@@ -153,4 +154,7 @@ def test_a_descriptor_on_the_command_line_is_a_number_and_a_known_name(text):
     """Anything else is told with the names that there are."""
     with pytest.raises(ValueError, match="with a NAME of proxy, proxy-ssl, status, admin"):
         parse_descriptor(text)
+    for much in ("1048576", "9" * 5000):
+        with pytest.raises(ValueError, match="is no descriptor: the highest is 1048575"):
+            parse_descriptor(much)
     assert [str(parse_descriptor(good)) for good in ("0", "3=proxy-ssl")] == ["0", "3=proxy-ssl"]

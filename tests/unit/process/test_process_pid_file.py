@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -70,12 +71,63 @@ def test_where_it_cannot_be_written_the_setting_is_named(tmp_path, kind):
         PidFile(path).take(1)
 
 
-def test_what_is_no_number_is_told(tmp_path):
-    """An empty file, or another one's content."""
+@pytest.mark.parametrize("content", ["hello\n", "", "0\n", "99999999999999999999\n", "1" + " " * 40 + "2"])
+def test_what_is_no_number_is_told(tmp_path, content):
+    """An empty file, another one's content, and a number that no process can have."""
     path = tmp_path / "proxyd.pid"
-    path.write_text("hello\n")
+    path.write_text(content)
     with pytest.raises(ValueError, match="holds no number of a process"):
         pid_file.find(path)
+
+
+def test_what_is_no_regular_file_is_neither_waited_for_nor_removed(tmp_path):
+    """Such as a device: /dev/null is what some write for none, and has to stay there."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    one = PidFile(path)
+    with pytest.raises(ConfigError, match=r"pid_file: cannot write .*: it is no regular file"):
+        one.take(1)
+    one.release()
+    assert path.is_fifo()
+    with pytest.raises(ValueError, match="holds no number of a process"):
+        pid_file.find(path)
+
+
+def test_a_file_with_something_else_in_it_stays_as_it_is(tmp_path):
+    """A path that is a mistake costs nobody the file that is there."""
+    path = tmp_path / "kong.yml"
+    path.write_text("_format_version: '3.0'\n")
+    one = PidFile(path)
+    with pytest.raises(ConfigError, match="it holds something else than the number of a process"):
+        one.take(1)
+    one.release()
+    assert path.read_text() == "_format_version: '3.0'\n"
+
+
+def test_another_users_file_is_not_used(tmp_path, monkeypatch):
+    """Its owner could have commands signal any process."""
+    path = tmp_path / "proxyd.pid"
+    path.write_text("1\n")
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    one = PidFile(path)
+    with pytest.raises(ConfigError, match="it is another user's"):
+        one.take(2)
+    one.release()
+    assert path.read_text() == "1\n"
+
+
+def test_who_can_only_read_the_file_does_not_make_its_process_look_alive(tmp_path):
+    """A lock for reading is no gateway's; and a new file is for its user alone."""
+    path = tmp_path / "proxyd.pid"
+    path.write_text("4711\n")
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert pid_file.find(path) is None
+    path.unlink()
+    one = PidFile(path)
+    one.take(4711)
+    assert path.stat().st_mode & 0o777 == 0o600
+    one.release()
 
 
 def test_a_relative_path_is_in_the_runtime_directory():
