@@ -101,6 +101,11 @@ class Child:
         """The number of its process; 0 before there is one."""
         return self._process.pid if self._process is not None else 0
 
+    @property
+    def hung_up(self) -> bool:
+        """Whether there is nobody to talk to any more."""
+        return self._channel.ended.is_set()
+
     # --- start -----------------------------------------------------------------------------------------------
 
     async def start(self, within: float) -> None:

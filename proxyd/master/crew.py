@@ -259,9 +259,9 @@ class Crew:
         await asyncio.gather(*self._keeping, return_exceptions=True)
         for child in self.children:
             child.drain(limit, delay, last=True)
-            if self.cutting.is_set():
-                child.tell("cut")
             self._send_off(child, limit + delay + GRACE)
+        if self.cutting.is_set():
+            self.cut()
 
     async def gone(self) -> None:
         """Wait until they have ended."""
@@ -272,6 +272,7 @@ class Crew:
         self.cutting.set()
         for child in self.children:
             child.tell("cut")
+            self._send_off(child, GRACE)  # it may hang, and hear nothing
 
 
 def _crashed(task: asyncio.Task[None]) -> None:

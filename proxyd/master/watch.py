@@ -66,8 +66,9 @@ class Watch:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(self._interval)
-            for child in self._crew.serving:
-                if child.alive() and child not in self._asked:
+            # Also those that drain: there may be no limit to how long they do.
+            for child in self._crew.children:
+                if child.state != "starting" and child.alive() and child not in self._asked:
                     task = asyncio.get_running_loop().create_task(self._ping(child))
                     self._asked[child] = task
             await self._look_at_sizes()
@@ -76,7 +77,7 @@ class Watch:
         try:
             await child.ask("ping", within=self._hang)
         except ChannelError:
-            if not child.leaving.is_set():
+            if not child.hung_up:
                 log.error("worker hangs and is ended", worker=child.slot, pid=child.pid)  # noqa: TRY400
                 child.hung = True
                 await child.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 
@@ -11,8 +12,11 @@ import pytest
 from proxyd.clock import Clock
 from proxyd.errors import Place, Problem
 from proxyd.master import child as module
+from proxyd.master import crew as crew_module
 from proxyd.master.child import Child, LaunchError, Order
+from proxyd.master.crew import Crew
 from proxyd.master.messages import PROTOCOL
+from proxyd.telemetry.worker_families import WorkerCounts
 
 ORDER = Order("text", "base", "kong.yml", [], [], None)
 TALKS = f"""
@@ -118,6 +122,20 @@ async def test_who_does_not_end_is_killed(child):
     await one.start(20)
     one.drain(0.0)
     assert not await one.see_off(0.1)
+    assert one.how() == "signal SIGKILL"
+
+
+async def test_who_hangs_is_not_waited_for_once_requests_are_cut(child, monkeypatch):
+    """However long requests may take: it hears of nothing."""
+    monkeypatch.setattr(crew_module, "GRACE", 0.1)
+    child(UP + "time.sleep(60)")
+    crew = Crew(1, lambda: ORDER, Clock(), WorkerCounts(), lambda: math.inf)
+    await crew.start()
+    (one,) = crew.children
+    await crew.stop(math.inf)
+    crew.cut()
+    async with asyncio.timeout(10):
+        await crew.gone()
     assert one.how() == "signal SIGKILL"
 
 

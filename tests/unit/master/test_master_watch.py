@@ -18,7 +18,8 @@ class Fake:
         self.pid = 1000 + slot
         self.started_at = started_at
         self.leaving = asyncio.Event()
-        self.hung = False
+        self.hung = self.hung_up = False
+        self.state = "ready"
         self.pings = 0
         self.killed = asyncio.Event()
         self._hangs = hangs
@@ -38,18 +39,15 @@ class Fake:
 
     async def kill(self):
         self.leaving.set()
+        self.hung_up = True
         self.killed.set()
 
 
 class Crew:
     def __init__(self, *children):
-        self.slots = children
+        self.slots = self.children = children
         self.replaced = []
         self.done = asyncio.Event()
-
-    @property
-    def serving(self):
-        return [child for child in self.slots if not child.leaving.is_set()]
 
     async def replace(self, slots):
         self.replaced += slots
@@ -85,6 +83,17 @@ async def test_a_worker_that_hangs_is_ended(watch):
         while good.pings < 5:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     assert (bad.hung, bad.pings, good.killed.is_set()) == (True, 1, False)
+
+
+async def test_a_worker_that_hangs_while_it_drains_is_ended(watch):
+    """It may have no limit to that, and nobody else would."""
+    one, young = Fake(0, hangs=True), Fake(1, hangs=True)
+    one.state, young.state = "draining", "starting"
+    one.leaving.set()
+    watch(Crew(one, young), hang=0.01)
+    async with asyncio.timeout(5):
+        await one.killed.wait()
+    assert young.pings == 0  # its start has a limit of its own
 
 
 async def test_a_worker_that_is_too_large_is_replaced_and_a_young_one_is_not(watch):
