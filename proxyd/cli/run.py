@@ -47,9 +47,12 @@ def run(arguments: argparse.Namespace) -> int:
     stderr().problems(loaded.warnings, "warning", "yellow")
     writer = events.configure(loaded.settings.log_level, loaded.settings.proxy_error_log)
 
+    def check(text: str) -> object:
+        return config.read_as(text, name, overrides)
+
     def make() -> Worker | Master:
         if count:
-            return Master(loaded, text, name, lambda: read_text(name), count, given=given)
+            return Master(loaded, text, name, lambda: read_text(name), check, count, given=given)
         return Worker(loaded, lambda: config.read(arguments.config, overrides), given=given)
 
     holding = PidFile(pid_file.locate(loaded.settings.pid_file, os.environ))

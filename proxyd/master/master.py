@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 from proxyd.clock import Clock
 from proxyd.control.crew import crew_app
 from proxyd.control.server import AppServer
-from proxyd.errors import ConfigError
 from proxyd.master.child import Order
 from proxyd.master.crew import Crew
 from proxyd.master.reloading import reload
 from proxyd.master.sockets import Sockets
 from proxyd.master.watch import Watch
 from proxyd.process.tls import Tls
+from proxyd.process.worker import why_refused
 from proxyd.store import under_way
 from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.fleet import Fleet
@@ -44,7 +44,10 @@ log = get_logger("master")
 
 
 class Master:
-    """``count`` workers as one gateway. ``read`` returns the text of the file called ``name`` anew; it may raise ConfigError."""
+    """``count`` workers as one gateway. ``read`` returns the text of the file called ``name`` anew; it may raise ConfigError.
+
+    ``check`` raises one where a text is no configuration: it is asked while no worker is there to say so.
+    """
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Master:
         text: str,
         name: str,
         read: Callable[[], str],
+        check: Callable[[str], object],
         count: int,
         clock: Clock | None = None,
         given: Given | None = None,
@@ -64,6 +68,7 @@ class Master:
         self._text = self._base = text
         self._name = name
         self._read = read
+        self._check = check
         self._loaded = loaded
         self._given = given or {}
         self._sockets = Sockets(self.settings.proxy_listen, self._given.get("proxy_listen"))
@@ -145,10 +150,13 @@ class Master:
         try:
             text = await asyncio.to_thread(self._read)
             async with self.crew.calm.changing():
+                if not self.crew.serving:
+                    await asyncio.to_thread(self._check, text)
                 outcome = await reload(self.crew.serving, self._reloads, text, lambda: self._decide(text))
-        except ConfigError as error:
-            self.config.refused(error.problems)
-            log.error("reload refused", problems=[str(one) for one in error.problems])  # noqa: TRY400  # no traceback
+        except Exception as error:  # noqa: BLE001  # whatever it is, what runs goes on
+            problems = why_refused(error)
+            self.config.refused(problems)
+            log.error("reload refused", problems=[str(one) for one in problems])  # noqa: TRY400  # no traceback
             return False
         self.crew.hurry()
         for warning in outcome.warnings:
@@ -184,13 +192,13 @@ class Master:
         """Stop accepting after ``delay`` seconds, let requests finish for ``drain``, and end; works after a half start."""
         was_ready = not self._not_ready
         self._not_ready = "draining"
-        await self._watch.stop()
         await self.crew.stop(self.settings.shutdown_timeout if drain is None else drain, delay)
         if delay and was_ready:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.crew.cutting.wait(), delay)
         self._sockets.close()
         await self.crew.gone()
+        await self._watch.stop()  # until here, for one that hangs would be waited for
         await self._started.aclose()
         self.fleet.close()
         for descriptor in (self._counters, self._under_way):

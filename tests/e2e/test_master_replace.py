@@ -87,6 +87,29 @@ async def test_a_worker_that_does_not_start_again_is_tried_ever_later(gang, orig
     assert await one.metric('proxyd_worker_restarts_total{reason="failed"}') >= 2
 
 
+async def test_a_broken_file_is_refused_also_while_no_worker_is_there(gang, origin, raw, tmp_path):
+    """Nobody tries it out then; what is right is taken over, and does not wait for the next try."""
+    upstream = await origin(OK)
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    config = config_for(upstream.port)
+    one = await gang(config, workers=1, PROXYD_PROXY_ACCESS_LOG=str(logs / "access.log"))
+    logs.rename(tmp_path / "elsewhere")
+    os.kill((await one.workers())[0], SIGKILL)
+    await one.one.event("worker does not start", 30)
+    one.file.write_text(json.dumps(config | {"servces": []}))
+    one.one.signal(SIGHUP)
+    refused = await one.one.event("reload refused", 30)
+    assert "servces: unknown" in refused["problems"][0]
+    assert (await one.status())["generation"] == 1
+    logs.mkdir()
+    one.file.write_text(json.dumps(config))
+    one.one.signal(SIGHUP)
+    await one.one.event("reloaded", 30)
+    await one.restarted(0, 0)
+    assert (await (await raw(one.port)).ask(GET)).status == 200
+
+
 async def test_limits_are_exact_across_workers_and_their_ends(gang, origin, raw):
     """Of a limit of 60, 60 pass: over two workers, after a kill, a reload and a replacement."""
     upstream = await origin(OK)

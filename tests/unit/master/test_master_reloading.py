@@ -9,6 +9,7 @@ import pytest
 from proxyd.errors import ConfigError
 from proxyd.master.channel import ChannelError
 from proxyd.master.child import values_of
+from proxyd.master.master import Master
 from proxyd.master.reloading import reload
 from proxyd.model.load import load_text
 
@@ -122,3 +123,16 @@ async def test_without_workers_it_is_decided_at_once():
     decided = []
     await reload([], 1, "text", lambda: decided.append(True))
     assert decided == [True]
+
+
+async def test_what_nobody_has_foreseen_refuses_a_reload_and_ends_no_master():
+    """Such as a thread that cannot be started: what runs goes on."""
+
+    def read():
+        raise RuntimeError("can't start new thread")
+
+    text = '_format_version: "3.0"\n'
+    loaded = load_text(text, "kong.yml", env={}, plugins={})
+    master = Master(loaded, text, "kong.yml", read, lambda _text: None, 1)
+    assert not await master.reload()
+    assert "RuntimeError, see the event log" in str(master.config.problems[0])
