@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     Load = Callable[[str, str, dict[str, Any]], Loaded]
 
 CHANNEL_WAIT = 2.0  # seconds that the last words get
+WORD_WAIT = 0.3  # seconds for the master's word, where a signal may have been for all processes
 
 log = events.get_logger("worker")
 
@@ -45,6 +46,7 @@ class Member:
         self._load = load
         self._started: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._ending = asyncio.Event()
+        self._signals = 0
         self._limit: float | None = None
         self._delay = 0.0
         self._last = False  # whether the master ends, too
@@ -226,12 +228,15 @@ class Member:
             log.crit("what the master asked for failed", exc_info=error)
 
     def _signalled(self) -> None:
-        if self._ending.is_set():
-            if self._worker is not None:
-                self._worker.cut()
+        """End by oneself; where the master ends, too, it says how, and that it is the end of the sockets."""
+        self._signals += 1
+        if self._signals == 1 and not self._ending.is_set():
+            self._channel.tell("draining")
+            asyncio.get_running_loop().call_later(WORD_WAIT, self._ending.set)
             return
-        self._channel.tell("draining")
         self._ending.set()
+        if self._worker is not None:
+            self._worker.cut()
 
     def _reopen(self) -> None:
         if self._worker is not None:

@@ -137,6 +137,19 @@ async def test_sigterm_ends_master_and_workers(gang, origin, raw):
     assert not any(map(alive, workers))
 
 
+async def test_a_signal_to_the_whole_group_is_the_masters(gang, origin, raw):
+    """Workers that hear it as well go on accepting for as long as the master has its drain delay."""
+    upstream = await origin(OK)
+    one = await gang(config_for(upstream.port), workers=1, PROXYD_DRAIN_DELAY="3s")
+    (pid,) = (await one.workers()).values()
+    os.kill(pid, SIGTERM)
+    one.one.signal(SIGTERM)
+    await one.one.event("draining")
+    answer = await (await raw(one.port)).ask(GET)
+    assert (answer.status, answer["connection"]) == (200, "close")
+    assert await one.one.ended() == 0
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
