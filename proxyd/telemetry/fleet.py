@@ -18,7 +18,14 @@ from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.families import Piece
 from proxyd.telemetry.figures import LAYOUT, Behind, Figures, RecordCounter
 from proxyd.telemetry.journal import FIGURES, LIVE, OF_REQUEST, make_file
-from proxyd.telemetry.journal_reading import Document, Record, read_area, read_records, turn_of
+from proxyd.telemetry.journal_reading import (
+    ATTEMPTS,
+    Document,
+    Record,
+    read_area,
+    read_records,
+    turn_of,
+)
 from proxyd.telemetry.sums import Sums
 
 if TYPE_CHECKING:
@@ -71,8 +78,14 @@ class Account:
 
     def read(self, *, ended: bool = False) -> Told:
         """Return what the worker has written down."""
-        document = read_area(self._fd, FIGURES)
-        return Told(self.slot, self.pid, document, list(read_records(self._fd, document.last)), ended)
+        attempts = ATTEMPTS
+        while True:
+            attempts -= 1
+            document = read_area(self._fd, FIGURES)
+            records = list(read_records(self._fd, document.last))
+            # Behind later figures, records may be written over: then some are missing, and counters would go down.
+            if ended or not attempts or turn_of(self._fd, FIGURES) == document.turn:
+                return Told(self.slot, self.pid, document, records, ended)
 
     @property
     def live(self) -> Live:

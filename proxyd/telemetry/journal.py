@@ -58,9 +58,16 @@ def page_at(area: int, turn: int) -> int:
 
 
 def make_file() -> int:
-    """Return the descriptor of a new file for the figures of one process."""
+    """Return the descriptor of a new file for the figures of one process; raises OSError.
+
+    It has its full length at once: where files may not be so long (RLIMIT_FSIZE), that is told now and not in a request.
+    """
     fd = os.memfd_create("proxyd-figures", os.MFD_CLOEXEC)
-    os.ftruncate(fd, END)
+    try:
+        os.ftruncate(fd, page_at(len(AREAS), 0))
+    except OSError:
+        os.close(fd)
+        raise
     return fd
 
 

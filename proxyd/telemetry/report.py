@@ -81,10 +81,13 @@ class Reporter:
                 log.error("figures were not written down", exc_info=error)  # noqa: TRY400  # no exception() here
 
     def _full(self, now: bool) -> None:
-        if now:
-            self.write_now()
-        else:
+        if not now:
             self._asked.set()
+            return
+        try:
+            self.write_now()
+        except Exception as error:  # the request whose record is waiting has nothing to do with it
+            log.error("figures were not written down", exc_info=error)  # noqa: TRY400  # no exception() here
 
     async def stop(self) -> None:
         """Report for the last time."""

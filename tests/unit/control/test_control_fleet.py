@@ -297,3 +297,22 @@ async def test_a_worker_reports_while_it_serves(fleet, worker):
     assert (await samples_of(fleet))[OK] == 3
     assert repr(one.reporter) == "<Reporter stopped reports=5>"
     assert os.getpid() == fleet.summary().states[0]["pid"]
+
+
+async def test_figures_that_cannot_be_written_are_no_requests_trouble(fleet, worker, monkeypatch, capsys):
+    """Whose record finds no room is counted all the same; the event log says what is wrong."""
+    one = worker(0, 100)
+    one.reporter.start()
+
+    def write_now():
+        raise OSError(28, "No space left on device")
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(one.reporter, "write_now", write_now)
+            one.journal.full(True)
+        one.serve(1)
+    finally:
+        await one.reporter.stop()
+    assert "figures were not written down" in capsys.readouterr().err
+    assert (await samples_of(fleet))[OK] == 1

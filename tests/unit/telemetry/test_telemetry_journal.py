@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import sys
 import pytest
 
 from proxyd.errors import GatewayError, Kind
+from proxyd.telemetry import fleet
 from proxyd.telemetry.fleet import Account
 from proxyd.telemetry.journal import FIGURES, LIVE, OF_REQUEST, ROOM, Journal, make_file, page_at
 from proxyd.telemetry.journal_reading import read_area, read_records
@@ -136,6 +138,35 @@ def test_a_killed_process_forgets_nothing(fd, seed):
     counted = last.last + len(list(read_records(fd, last.last)))
     assert int(last.text or 0) == last.last
     assert answers <= counted <= answers + 1
+
+
+def test_where_files_may_not_be_so_long_that_is_told_at_once():
+    """As an error of whoever makes the file, and not in the middle of a request."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 32, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            make_file()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_records_that_are_written_over_meanwhile_are_not_missing(fd, journal, monkeypatch):
+    """A reader that was held up reads again, with the figures that contain them."""
+    journal.full = lambda now: journal.store(FIGURES, b"x", journal.count) if now else None
+    passes = []
+
+    def late(number, last):
+        if not passes:
+            for _ in range(2 * ROOM):
+                journal.request(1 << 24, "GET", 200, 0.1, 0.1, 0.1, 0, 0)
+        passes.append(last)
+        return read_records(number, last)
+
+    monkeypatch.setattr(fleet, "read_records", late)
+    told = Account(0, 77, fd).read()
+    assert len(passes) == 2
+    assert told.document.last + len(told.records) == 2 * ROOM
 
 
 def test_an_account_reads_what_is_live_once_it_has_changed(fd, journal):
