@@ -22,8 +22,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return a small environment: none of the caller's own settings."""
-    return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", **(more or {})}
+    """Return a small environment: none of the caller's own settings, but the build that is being tested."""
+    build = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
+    return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", **build, **(more or {})}
 
 
 def proxyd(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path = ROOT, **options: Any):
