@@ -93,9 +93,14 @@ class Forwarder:
             lines += f"X-Kong-Request-Id: {exchange.request_id}\r\n"
         if route.strips and len(exchange.matched_prefix) > 1:
             lines += f"X-Forwarded-Prefix: {exchange.matched_prefix}\r\n"
-        if request.headers.raw is not None and exchange.buffered is None:
-            return b"%b%b\r\n" % (exchange.client.forwarded, lines.encode())  # a plain head: this is all
-        return _unusual_lines(exchange, exchange.client.forwarded + lines.encode()) + b"\r\n"
+        client = exchange.client
+        if (
+            request.headers.raw is not None
+            and exchange.buffered is None
+            and exchange.client_ip == client.peer
+        ):
+            return b"%b%b\r\n" % (client.forwarded, lines.encode())  # a plain head: this is all
+        return _unusual_lines(exchange, client.forwarded + lines.encode()) + b"\r\n"
 
     def _choose(self, relay: Relay) -> Peer:
         """Pick a target and write the head for it; raises GatewayError."""

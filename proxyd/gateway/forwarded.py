@@ -121,7 +121,7 @@ def rewrite_forwarded(exchange: Exchange) -> dict[bytes, bytes] | None:
     """
     headers = exchange.request.headers
     client = exchange.client
-    if headers.raw is not None or (_OURS.isdisjoint(headers.lines) and exchange.client_ip == client.peer):
+    if exchange.client_ip == client.peer and (headers.raw is not None or _OURS.isdisjoint(headers.lines)):
         return None
     lines = headers.lines
     before = headers.get(b"x-forwarded-for")

@@ -100,7 +100,8 @@ async def test_an_open_circuit_spares_the_backend(gateway, origin, raw, events):
     moody = Moody()
     backend = await origin(moody)
     rules = {"minimum_requests": 4, "open_duration": 0.2, "half_open_requests": 1}
-    proxy = await gateway(config(backend.port, circuit_breaker=rules))
+    # A quick machine asks more than a thousand times while the circuit is open.
+    proxy = await gateway(config(backend.port, circuit_breaker=rules), keepalive_requests=1_000_000)
     client = await raw(proxy.port)
     assert [(await client.ask(POST)).status for _ in range(4)] == [500] * 4
     answer = await client.ask(POST.replace(b"\r\n\r\n", b"\r\nAccept: application/json\r\n\r\n"))
