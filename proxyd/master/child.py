@@ -82,6 +82,7 @@ class Child:
         self.covers: list[int] = []
         self.hung = False  # whether that is why it is ended
         self.started_at = clock.time()
+        self.begun = clock.now()  # by a clock that nobody sets
         self.leaving = asyncio.Event()
         self.ended = asyncio.Event()
         self.returncode: int | None = None
@@ -264,7 +265,10 @@ class Child:
 
     def _end(self) -> None:
         if self._figures is not None and self.pid and not self.ended.is_set():
-            self._figures.ended(self.pid)
+            try:
+                self._figures.ended(self.pid)
+            except Exception as error:  # noqa: BLE001  # it is gone all the same, and somebody waits to hear so
+                log.crit("figures of a worker are lost", worker=self.slot, pid=self.pid, exc_info=error)
         self.state = "ended"
         self.leaving.set()
         self.ended.set()

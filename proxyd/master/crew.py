@@ -225,7 +225,8 @@ class Crew:
     async def _replace(self, slot: Slot) -> bool:
         old = slot.serving
         if old is None:
-            return True  # the next one is a new one anyway
+            slot.again.set()  # the next one is a new one anyway, and may come up where those before did not
+            return True
         try:
             new = await self._launch(slot.number)
         except Exception as error:  # noqa: BLE001  # whatever it is, the old one goes on

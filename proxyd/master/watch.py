@@ -90,7 +90,7 @@ class Watch:
             return
         for slot in self._crew.slots:
             child = slot.serving
-            if child is None or self._clock.time() - child.started_at < YOUNG:
+            if child is None or self._clock.now() - child.begun < YOUNG:
                 continue
             used = self._weigh(child.pid)
             if used is not None and used > limit:

@@ -116,6 +116,34 @@ async def test_a_worker_serves_until_it_is_asked_to_end(child):
     assert heard == [("begun", 1, one.pid), ("ended", one.pid)]
 
 
+async def test_whose_figures_cannot_be_read_has_ended_all_the_same(child, capsys):
+    """Its slot is filled again; what was lost is told."""
+
+    class Figures:
+        def open(self):
+            return os.memfd_create("figures")
+
+        def begun(self, _slot, _pid, fd):
+            os.close(fd)
+
+        def ended(self, _pid):
+            raise ValueError("torn")
+
+    one = child(UP + "hear('drain')", Figures())
+    await one.start(20)
+    one.drain(1.0)
+    async with asyncio.timeout(10):
+        await one.ended.wait()
+    assert "figures of a worker are lost" in capsys.readouterr().err
+
+
+async def test_a_replacement_waits_for_no_next_try():
+    """What keeps workers from coming up may be gone with the code that is there now."""
+    crew = Crew(1, lambda: ORDER, Clock(), WorkerCounts(), lambda: math.inf)
+    assert await crew.replace()
+    assert crew.slots[0].again.is_set()
+
+
 async def test_who_does_not_end_is_killed(child):
     """After its time."""
     one = child(UP + "hear('drain'); time.sleep(60)")

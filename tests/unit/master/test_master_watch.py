@@ -13,10 +13,10 @@ from proxyd.master.watch import YOUNG, Watch
 class Fake:
     """A worker; one that hangs answers nothing until it is killed."""
 
-    def __init__(self, slot, *, hangs=False, started_at=0.0):
+    def __init__(self, slot, *, hangs=False, begun=0.0):
         self.slot = slot
         self.pid = 1000 + slot
-        self.started_at = started_at
+        self.begun = begun
         self.leaving = asyncio.Event()
         self.hung = self.hung_up = False
         self.state = "ready"
@@ -29,7 +29,7 @@ class Fake:
         return self
 
     def alive(self):
-        return True
+        return not self.hung_up
 
     async def ask(self, _what, *, within):
         self.pings += 1
@@ -56,7 +56,7 @@ class Crew:
 
 class Clock:
     def __init__(self, now):
-        self.time = lambda: now
+        self.now = lambda: now
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ async def test_a_worker_that_hangs_while_it_drains_is_ended(watch):
 
 async def test_a_worker_that_is_too_large_is_replaced_and_a_young_one_is_not(watch):
     """Who has only just been started would not be any smaller the next time."""
-    small, large, young = Fake(0), Fake(1), Fake(2, started_at=50.0)
+    small, large, young = Fake(0), Fake(1), Fake(2, begun=50.0)
     crew = Crew(small, large, young)
     watch(crew, limit=100, now=50.0 + YOUNG - 1, weigh={1000: 100, 1001: 101, 1002: 500}.get)
     async with asyncio.timeout(5):
