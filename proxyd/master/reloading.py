@@ -1,6 +1,7 @@
 """One configuration for all workers, in two steps: all prepare it, and then all take it over, or none does.
 
-The first prepares it alone: what is wrong with a file costs one worker's time, and what ends a worker ends one.
+The first prepares it alone: what is wrong with a file costs one worker's time, and what ends a worker ends one. One that
+hangs anyway is not the first, for its end says nothing of the file.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 PREPARE_WAIT = 120.0  # seconds
 COMMIT_WAIT = 30.0  # seconds
+LOOK_WAIT = 1.0  # seconds that a worker has to answer, to be the first
 
 log = get_logger("master")
 
@@ -49,7 +51,7 @@ async def reload(
     if not children:
         decide()
         return Outcome()
-    first, *others = children
+    first, *others = await _awake_first(children)
     try:
         outcome = await _prepare(first, number, text, prepare_wait, alone=True)
         await asyncio.gather(*(_prepare(child, number, text, prepare_wait) for child in others))
@@ -60,6 +62,14 @@ async def reload(
     decide()
     await asyncio.gather(*(_commit(child, number) for child in children))
     return outcome
+
+
+async def _awake_first(children: Sequence[Child]) -> list[Child]:
+    answers = await asyncio.gather(
+        *(child.ask("ping", within=LOOK_WAIT) for child in children), return_exceptions=True
+    )
+    silent = {child for child, answer in zip(children, answers, strict=True) if not isinstance(answer, dict)}
+    return sorted(children, key=lambda child: child in silent)
 
 
 async def _prepare(child: Child, number: int, text: str, within: float, *, alone: bool = False) -> Outcome:

@@ -17,14 +17,19 @@ from proxyd.model.load import load_text
 class Fake:
     """A worker that answers as it is told to; ``said`` is what it heard."""
 
-    def __init__(self, slot=0, *, prepare="good", commit="good"):
+    def __init__(self, slot=0, *, prepare="good", commit="good", hangs=False):
         self.slot = slot
+        self.hangs = hangs
         self.leaving = asyncio.Event()
         self.hung = False
         self.said = []
         self._answers = {"prepare": prepare, "commit": commit}
 
     async def ask(self, what, _attached=b"", **values):
+        if what == "ping":
+            if self.hangs:
+                raise ChannelError("no answer in 1 seconds")
+            return {}
         self.said.append(what)
         answer = self._answers[what]
         if answer == "dies":
@@ -91,6 +96,14 @@ async def test_a_file_that_kills_a_worker_kills_one():
     first, second = Fake(prepare="dies"), Fake(1)
     assert await refuse(first, second) == ["configuration: not loaded: worker 0 ended while it prepared it"]
     assert second.said == ["abort"]
+
+
+async def test_one_that_hangs_does_not_refuse_a_file():
+    """Its end is not the file's fault: another one is the first."""
+    hanging, good = Fake(hangs=True, prepare="dies"), Fake(1)
+    _, decided = await take_over(hanging, good)
+    assert decided
+    assert good.said == ["prepare", "commit"]
 
 
 async def test_one_that_dies_later_does_not_count():
