@@ -109,9 +109,9 @@ class AppServer:
     async def stop(self) -> None:
         """Close the listeners; requests under way get ``SHUTDOWN`` seconds. Works after a half start."""
         self.addresses.clear()
-        await self._runner.cleanup()
-        while self._paths:
+        while self._paths:  # at first: once nobody answers there, the path may be another one's
             self._paths.pop().unlink(missing_ok=True)
+        await self._runner.cleanup()
 
 
 def _bind(path: str) -> socket.socket:

@@ -109,8 +109,8 @@ class Sockets:
     def close(self) -> None:
         """Close them all: connections that wait in them are refused."""
         self.slots = []
-        while self._held:
-            self._held.pop().close()
-        while self._paths:
+        while self._paths:  # at first: once nobody answers there, the path may be another one's
             with contextlib.suppress(OSError):
                 os.unlink(self._paths.pop())  # noqa: PTH108  # a socket, not a file
+        while self._held:
+            self._held.pop().close()

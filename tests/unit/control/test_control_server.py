@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 from dataclasses import dataclass
@@ -76,6 +77,35 @@ async def test_a_unix_socket_that_answers_is_left_to_its_owner(tmp_path):
         await second.start()
     assert await fetch("http://any/", connector=aiohttp.UnixConnector(str(path))) == "hello"
     await first.stop()
+
+
+async def test_the_path_of_a_successor_is_left_to_it(tmp_path):
+    """Who begins while requests to the one before are finished keeps its socket."""
+    arrived, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(_request):
+        arrived.set()
+        await go.wait()
+        return web.Response(text="late")
+
+    app = application()
+    app.router.add_get("/slow", slow)
+    path = tmp_path / "s.sock"
+    first = AppServer(app, [Listen(path=str(path))], "status_listen")
+    second = AppServer(application(), [Listen(path=str(path))], "status_listen")
+    await first.start()
+    asked = asyncio.ensure_future(fetch("http://any/slow", connector=aiohttp.UnixConnector(str(path))))
+    await arrived.wait()
+    stopping = asyncio.ensure_future(first.stop())
+    while path.exists():  # noqa: ASYNC110  # nobody tells
+        await asyncio.sleep(0)
+    assert not asked.done()
+    await second.start()
+    go.set()
+    assert await asked == "late"
+    await stopping
+    assert await fetch("http://any/", connector=aiohttp.UnixConnector(str(path))) == "hello"
+    await second.stop()
 
 
 async def test_tls_is_spoken_where_it_is_asked_for():
