@@ -21,6 +21,7 @@ STATES: Final = ("closed", "half-open", "open")
 
 SLICES: Final = 10  # that a window is counted in: the oldest is forgotten as a whole
 AGAIN: Final = 1.0  # seconds after which to come again while others find out
+PATIENCE: Final = 5.0  # seconds for which those are waited for, at least
 
 _epochs = count(1)
 
@@ -70,14 +71,15 @@ class Circuit:
     change of state has no say after it: a request that hung since before an outage must not prolong that.
     """
 
-    __slots__ = ("_now", "_turned", "_until", "epoch", "good", "probes", "rules", "state", "window")
+    __slots__ = ("_now", "_places", "_turned", "_until", "epoch", "good", "probes", "rules", "state", "window")
 
     def __init__(
         self, rules: CircuitBreaker, now: Callable[[], float], turned: Callable[[Circuit, str], None]
     ) -> None:
         self._now = now
         self._turned = turned
-        self._until = 0.0  # the end of being open
+        self._until = 0.0  # the end of being open; while half-open, when others get a try
+        self._places = 0  # for probes
         self.state = CLOSED
         self.epoch = next(_epochs)
         self.probes = 0  # under way while half-open
@@ -103,7 +105,16 @@ class Circuit:
             if left > 0.0:
                 return left
             self._turn(HALF_OPEN, "open_duration")
-        return 0.0 if self.probes < self.rules.half_open_requests else AGAIN
+        if self.probes < self._places:
+            return 0.0
+        if self._now() < self._until:
+            return AGAIN
+        self._more_probes()  # a client that is slow to send its body must not keep everybody else out
+        return 0.0
+
+    def _more_probes(self) -> None:
+        self._places += self.rules.half_open_requests
+        self._until = self._now() + max(self.rules.open_duration, PATIENCE)
 
     def enter(self) -> int:
         """Let a try in; returns the number to judge it by."""
@@ -146,8 +157,10 @@ class Circuit:
     def _turn(self, state: int, reason: str) -> None:
         self.state = state
         self.epoch = next(_epochs)
-        self.probes = self.good = 0
+        self.probes = self.good = self._places = 0
         if state == OPEN:
             self._until = self._now() + self.rules.open_duration
+        elif state == HALF_OPEN:
+            self._more_probes()
         self._turned(self, reason)
         self.window = Window(self.rules.window)

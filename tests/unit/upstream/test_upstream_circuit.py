@@ -131,6 +131,25 @@ def test_a_few_find_out_and_close_it(case):
     assert case.circuit.state == CLOSED
 
 
+def test_probes_that_hang_do_not_keep_everybody_out(case):
+    """After a while others find out; what hung has its say all the same, should it come to that."""
+    case.open()
+    case.clock.advance(5)
+    hung = []
+    for _ in range(3):
+        assert case.circuit.wait() == 0.0
+        hung.append(case.circuit.enter())
+    case.clock.advance(4)
+    assert case.circuit.wait() == AGAIN
+    case.clock.advance(1)
+    case.tries(*"gg")
+    assert (case.circuit.state, case.circuit.probes) == (HALF_OPEN, 3)
+    case.circuit.judge(hung[0], 0.0, failed=False)
+    assert case.circuit.state == CLOSED
+    case.circuit.leave(hung[0])
+    assert case.circuit.probes == 0
+
+
 @pytest.mark.parametrize(("failed", "latency"), [(True, 0.0), (False, 2.0)])
 def test_one_bad_answer_opens_it_again(failed, latency):
     """A failure or a slow one, and the time begins anew."""
