@@ -72,6 +72,12 @@ class Permit(Protocol):
     def left(self, exchange: Exchange, now: float) -> None:
         """Give it back without an answer."""
 
+    def put_off(self, exchange: Exchange) -> None:
+        """Give it back until the client has sent its body."""
+
+    def resume(self, exchange: Exchange, now: float) -> None:
+        """Take it again then."""
+
 
 NOBODY: Final = None  # the default of an attribute that is a Protocol: mypyc leaves the word None out there
 
@@ -120,7 +126,8 @@ class Exchange:
     own_headers: Headers | None = None  # of the answer, where the gateway gave it itself
     error: GatewayError | None = None
     permit: Permit | None = NOBODY  # held until its answer begins
-    admitted = 0.0  # when that was taken
+    deferred: Permit | None = NOBODY  # to be held once its body is there
+    admitted = 0.0  # when it was taken
     # What came of it.
     refusal = ""  # why the request was not taken, for the log
     status = 0  # as sent to the client; 499 when it went away first
@@ -135,6 +142,7 @@ class Exchange:
     dialled = 0.0  # waiting for a connection began; the first try, if it failed
     connected = 0.0  # a connection to the upstream was at hand
     sent = 0.0  # the head was handed to it
+    asked = 0.0  # the last of the body was too: from here on, it is the upstream that takes the time
     response_started = 0.0  # its answer's head was complete
     response_ended = 0.0  # its answer's last byte was read
     ended = 0.0  # the client's last byte was written

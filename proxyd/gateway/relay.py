@@ -75,7 +75,8 @@ class Relay:
         self._interim_left = MAX_INTERIM
         self._responding = False
         self._filtering: Filtering | None = None  # where a plugin wants the answer's body
-        self.upload = Upload(self) if exchange.request.framing and exchange.buffered is None else None
+        framed = exchange.request.framing and exchange.buffered is None
+        self.upload = Upload(self, forwarder.now) if framed else None
 
     def __repr__(self) -> str:
         state = "over" if self.over else "responding" if self._responding else "waiting"
@@ -91,19 +92,15 @@ class Relay:
         exchange.connected = exchange.sent = now = self._forwarder.now()
         connection.start(self, exchange.upstream_method, service.read_timeout, service.write_timeout)
         if self.upload is None:
+            exchange.asked = now
             connection.write(self.head)
             connection.request_ended(now)
         else:
-            self.upload.begin(connection, self.head, now)
+            self.upload.begin(connection, self.head)
 
     def may_repeat(self) -> bool:
         """Whether what was sent so far could be sent once more."""
         return not self._responding and (self.upload is None or self.upload.repeatable)
-
-    def request_ended(self) -> None:
-        """Hear that the request's body is out."""
-        if self.connection is not None:
-            self.connection.request_ended(self._forwarder.now())
 
     def request_failed(self, error: ProtocolError) -> None:
         """Give up on a request whose body is malformed, too large or too slow."""

@@ -8,6 +8,8 @@ from proxyd.http1 import framing
 from proxyd.http1.message import CHUNKED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from proxyd.errors import ProtocolError
     from proxyd.gateway.relay import Relay
     from proxyd.http1.headers import Headers
@@ -19,10 +21,11 @@ REPLAY_LIMIT = 16 * 1024  # bytes of a body kept for a second try of an idempote
 class Upload:
     """The body of a relay's request; made only where there is one. ``done`` turns true with its end."""
 
-    __slots__ = ("_begun", "_chunked", "_held", "_relay", "_sent", "_size", "done")
+    __slots__ = ("_begun", "_chunked", "_held", "_now", "_relay", "_sent", "_size", "done")
 
-    def __init__(self, relay: Relay) -> None:
+    def __init__(self, relay: Relay, now: Callable[[], float]) -> None:
         self.done = False
+        self._now = now
         self._relay = relay
         self._chunked = relay.exchange.request.framing == CHUNKED
         self._begun = False
@@ -38,13 +41,15 @@ class Upload:
         """Whether what was sent so far could be sent once more."""
         return self._sent is not None
 
-    def begin(self, connection: UpstreamConnection, head: bytes, now: float) -> None:
+    def begin(self, connection: UpstreamConnection, head: bytes) -> None:
         """Send the head with the first piece; for a further try, with all that was sent before."""
+        exchange = self._relay.exchange
+        exchange.asked = 0.0
         if self._begun:
             self._relay.sink.resume_body()
             connection.write(b"".join((head, *(self._sent or ()))))
             if self.done:
-                connection.request_ended(now)
+                self._asked()
             return
         self._begun = True
         self._held = head
@@ -52,6 +57,8 @@ class Upload:
         if self._held:
             held, self._held = self._held, b""
             connection.write(held)
+        if not self.done and exchange.permit is not None:
+            exchange.permit.put_off(exchange)
 
     def body_data(self, data: bytes) -> None:
         """Pass a piece on."""
@@ -66,7 +73,17 @@ class Upload:
             self._send(framing.last_chunk(trailers))
         elif self._held:
             self._send(b"")
-        self._relay.request_ended()
+        self._asked()
+
+    def _asked(self) -> None:
+        """From here on, it is the upstream that takes the time."""
+        relay = self._relay
+        exchange = relay.exchange
+        exchange.asked = now = self._now()
+        if exchange.deferred is not None and not (relay.over or exchange.response_started):
+            exchange.deferred.resume(exchange, now)
+        if relay.connection is not None:
+            relay.connection.request_ended(now)
 
     def body_failed(self, error: ProtocolError) -> None:
         """Give up on a body that is malformed, too large or too slow."""

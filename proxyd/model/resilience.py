@@ -69,7 +69,7 @@ class CircuitBreaker(Entity):
     error_percent: float = Field(50, ge=0, le=100)
     """Percentage of failures (500 and above, and no answer) that opens the circuit; 0 is off."""
     slow_after: float = Field(0, ge=0, le=65535)
-    """Seconds to the head of an answer beyond which it was slow; 0 is off."""
+    """Seconds from the end of a request to the head of its answer beyond which it was slow; 0 is off."""
     slow_percent: float = Field(50, ge=0, le=100)
     """Percentage of slow answers that opens the circuit; 0 is off."""
     open_duration: float = Field(10, ge=0.05, le=65535)

@@ -36,7 +36,8 @@ class ConcurrencyLimit:
     """The requests of one service that wait for its answer to begin; one per service and process.
 
     ``floor`` and ``ceiling`` bound ``limit``, and up to ``floor`` nothing is ever refused for want of room below it.
-    What has got its first byte counts no longer, so that streams and WebSockets take no room.
+    What has got its first byte counts no longer, so that streams and WebSockets take no room, nor does what the
+    client has not sent in full.
     """
 
     __slots__ = (
@@ -106,6 +107,19 @@ class ConcurrencyLimit:
         waited = now - exchange.admitted
         if waited > self.target:
             self.sample(waited, busy, now)
+
+    def put_off(self, exchange: Exchange) -> None:
+        """Count a request out whose body is still to come: who is slow to send one must not take others' room."""
+        exchange.permit = None
+        exchange.deferred = self
+        self.in_flight -= 1
+
+    def resume(self, exchange: Exchange, now: float) -> None:
+        """Count it again: it is there, and the service has the word."""
+        exchange.deferred = None
+        exchange.permit = self
+        exchange.admitted = now
+        self.in_flight += 1
 
     # --- the algorithm ---------------------------------------------------------------------------------------
 

@@ -144,10 +144,13 @@ class Balancer:
             self._passive.answered(peer.health, status)
         if self._outliers is not None:
             self._outliers.answered(peer.health, status)
+        if self._guard is None and not self._measures:
+            return
+        # From the end of the request: what a client takes to send its body is not the target's time.
+        latency = now - exchange.asked if exchange.asked else 0.0
         if self._guard is not None:
-            self._guard.judge(exchange, now - exchange.sent, failed=status >= 500)  # noqa: PLR2004
-        if self._measures:
-            latency = now - exchange.sent
+            self._guard.judge(exchange, latency, failed=status >= 500)  # noqa: PLR2004
+        if self._measures and exchange.asked:
             # An error must not make a target look fast.
             measure(peer, latency if status < 500 else max(latency, peer.ewma), self._clock.now())  # noqa: PLR2004
 

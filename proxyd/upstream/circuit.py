@@ -71,7 +71,18 @@ class Circuit:
     change of state has no say after it: a request that hung since before an outage must not prolong that.
     """
 
-    __slots__ = ("_now", "_places", "_turned", "_until", "epoch", "good", "probes", "rules", "state", "window")
+    __slots__ = (
+        "_now",
+        "_places",
+        "_turned",
+        "_until",
+        "epoch",
+        "good",
+        "probes",
+        "rules",
+        "state",
+        "window",
+    )
 
     def __init__(
         self, rules: CircuitBreaker, now: Callable[[], float], turned: Callable[[Circuit, str], None]

@@ -103,6 +103,7 @@ class Protection:
     def enter(self, exchange: Exchange) -> None:
         """Let a try in that may be made."""
         self.active += 1
+        exchange.asked = 0.0  # by this try
         exchange.circuit = self.circuit.enter() if self.circuit is not None else 0
 
     def judge(self, exchange: Exchange, latency: float, *, failed: bool) -> None:
@@ -121,8 +122,8 @@ class Protection:
         if circuit is not None and exchange.circuit:
             epoch = abs(exchange.circuit)
             circuit.leave(epoch)
-            if exchange.circuit > 0 and exchange.sent:
-                waited = self._now() - exchange.sent
+            if exchange.circuit > 0 and exchange.asked:
+                waited = self._now() - exchange.asked
                 if waited > circuit.rules.slow_after > 0.0:
                     circuit.judge(epoch, waited, failed=False)
         exchange.circuit = 0

@@ -118,6 +118,24 @@ async def test_streams_and_websockets_take_no_room(gateway, origin, backend, raw
                 assert answer.status != 503
 
 
+async def test_a_body_that_is_slow_to_come_takes_no_room(gateway, origin, raw):
+    """Clients that trickle keep nobody out; once a body is there, its request counts."""
+    upstream = await origin(OK)
+    proxy = await gateway(
+        upstream.port, overload_control=True, min_concurrent_requests=1, max_concurrent_requests=1
+    )
+    slow = [await raw(proxy.port) for _ in range(3)]
+    for number, client in enumerate(slow):
+        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
+        await upstream.wire(number)
+        await nothing_in_flight(proxy)
+    assert (await (await raw(proxy.port)).ask(GET)).status == 200
+    slow.pop().reset()
+    for client in slow:
+        assert (await client.ask(b"b")).status == 200
+    assert load_of(proxy).in_flight == 0
+
+
 async def test_a_full_service_refuses_and_has_room_again(gateway, origin, raw):
     """With one place, the second of two requests is refused; an answer makes room."""
     gate = asyncio.Event()

@@ -113,6 +113,7 @@ async def test_an_open_circuit_spares_the_backend(gateway, origin, raw, events):
     async with asyncio.timeout(PATIENCE):
         while 200 not in statuses:
             statuses.append((await client.ask(POST)).status)
+            await asyncio.sleep(0.005)  # a connection serves a thousand requests, which are soon asked
     assert set(statuses) == {503, 200}
     await events.of("circuit closed")
     assert [event["event"] for event in events if event["event"].startswith("circuit")] == [
@@ -185,6 +186,23 @@ async def test_a_backend_that_hangs_is_found_out_though_clients_leave(gateway, o
     (event,) = await events.of("circuit open")
     assert (event["reason"], event["slow"]) == ("slow_percent", 2)
     assert (await (await raw(proxy.port)).ask(POST)).status == 503
+
+
+async def test_a_client_that_is_slow_to_send_its_body_says_nothing_of_a_backend(gateway, origin, raw):
+    """Neither by what it sends in the end nor by what it does not."""
+    backend = await origin(OK)
+    rules = {"minimum_requests": 1, "slow_after": 0.05}
+    proxy = await gateway(config(backend.port, circuit_breaker=rules))
+    for rest in (b"b", b""):
+        client = await raw(proxy.port)
+        await client.send(POST.replace(b"Length: 0", b"Length: 2") + b"a")
+        assert await client.silent(0.1)
+        if rest:
+            assert (await client.ask(rest)).status == 200
+        client.reset()
+    await proxy.log_lines(2)
+    (row,) = (await asked(proxy, "/status"))["resilience"]
+    assert row["circuit"] == "closed"
 
 
 async def test_no_more_requests_than_allowed_reach_a_backend(gateway, origin, raw):

@@ -232,12 +232,14 @@ async def test_latency_learns(world):
     targets = [make_target("10.0.0.1:80"), make_target("10.0.0.2:80")]
     balancer = (await world.load(upstream, service, *targets)).for_service(service)
     first, second = balancer.peers
-    balancer.observe(EXCHANGE, first, 200, 0.020)
-    balancer.observe(EXCHANGE, second, 200, 0.050)
+    exchange = make_exchange()
+    exchange.asked = 1.0
+    balancer.observe(exchange, first, 200, 1.020)
+    balancer.observe(exchange, second, 200, 1.050)
     assert picked(balancer) == {first.address}
     balancer.observe_failure(EXCHANGE, first, Kind.CONNECT_REFUSED)
     assert picked(balancer) == {second.address}
-    balancer.observe(EXCHANGE, second, 503, 0.0001)
+    balancer.observe(exchange, second, 503, 1.0001)
     assert second.ewma == pytest.approx(0.050)
 
 

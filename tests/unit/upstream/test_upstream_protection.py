@@ -278,7 +278,7 @@ async def test_one_whose_client_left_was_slow_where_it_had_waited(world):
     for waited in (4.0, 6.0):
         exchange = make_exchange()
         peer = balancer.pick(exchange, ())
-        exchange.sent = world.clock.now()
+        exchange.asked = world.clock.now()
         world.clock.advance(waited)
         balancer.end(exchange, peer)
     assert repr(window) == "<Window total=1 errors=0 slow=1>"
