@@ -148,3 +148,13 @@ def test_several_forwarded_fields_are_one_list():
 def test_a_host_without_its_port(host, bare):
     """X-Forwarded-Host names no port; that of an address in brackets is not in them."""
     assert without_port(host) == bare
+
+
+def test_an_address_out_of_any_header_is_told_with_a_plain_head_too():
+    """real_ip_header may name a field that no other code looks at: the section is in one piece then."""
+    one = exchange((), trusted=True)
+    one.request.headers = Headers(raw=b"CF-Connecting-IP: 192.0.2.7\r\n")
+    RealIP(TrustedIPs(["10.0.0.1"]), b"cf-connecting-ip", recursive=False).correct(one)
+    written = rewrite_forwarded(one)
+    assert written is not None
+    assert written[b"x-real-ip"] == b"X-Real-IP: 192.0.2.7\r\n"
