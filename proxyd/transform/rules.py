@@ -90,7 +90,7 @@ def _valued_header(entry: str) -> str:
 
 
 def _changeable(name: str) -> str:
-    if name.lower().encode() in FRAMING:
+    if name.lower().encode() in FRAMING | {b"host"}:
         raise ValueError(_FRAMED)
     return name
 

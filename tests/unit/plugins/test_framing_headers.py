@@ -10,7 +10,7 @@ from proxyd.plugins import BY_NAME
 SECRET = {"keys": [{"id": "a", "secret": "s" * 32}]}
 
 
-@pytest.mark.parametrize("header", ["Content-Length", "transfer-encoding", "Connection"])
+@pytest.mark.parametrize("header", ["Content-Length", "transfer-encoding", "Connection", "host"])
 @pytest.mark.parametrize(
     ("plugin", "config"),
     [
