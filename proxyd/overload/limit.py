@@ -185,4 +185,6 @@ class ConcurrencyLimit:
             self.limit, self._kept = self._kept, 0.0
 
     def _share_out(self) -> None:
-        self._allowed = [min(self.ceiling, max(1, int(self.limit * share))) for share in SHARES]
+        # At the ceiling too there is room for those who come first.
+        most = min(self.limit, self.ceiling / SHARES[0])
+        self._allowed = [max(1, int(most * share + 1e-9)) for share in SHARES]

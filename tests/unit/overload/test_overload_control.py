@@ -54,7 +54,7 @@ class Snapshot:
 
 @pytest.fixture
 def overload(clock):
-    return Overload(0.02, 2, 2, clock)
+    return Overload(0.02, 2, 3, clock)
 
 
 def exchange_at(clock, path="/", address="192.0.2.7", method="GET"):
@@ -175,7 +175,7 @@ def test_a_full_service(overload, clock):
     assert overload.admit(third, limit, ANONYMOUS) is None
     state = overload.state()
     assert {key: count for key, count in state.shed.items() if count} == {("backend", "anonymous"): 1}
-    assert [(one.service, one.limit, one.in_flight) for one in state.services] == [("orders", 2, 2)]
+    assert [(one.service, one.limit, one.in_flight) for one in state.services] == [("orders", 3, 2)]
 
 
 def test_where_refusing_takes_too_long_clients_are_not_read(overload, clock):

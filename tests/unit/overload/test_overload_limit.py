@@ -25,6 +25,18 @@ def limit_of(floor=20, ceiling=1000, target=0.02):
     return ConcurrencyLimit("orders", floor, ceiling, Line(target))
 
 
+@pytest.mark.parametrize("floor", [30, 1])
+def test_there_is_room_for_who_comes_first_at_the_ceiling_too(floor):
+    """A crowd of one rank leaves some for the ranks above, and all of them together stay below the ceiling."""
+    limit = limit_of(floor, 30)
+    counts = []
+    for rank in (SHEDDABLE, ANONYMOUS, KNOWN, CRITICAL):
+        while limit.admit(Permit(), rank, 0.0):
+            pass
+        counts.append(limit.in_flight)
+    assert counts == [14, 20, 25, 30]
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_three_times_the_capacity(service):
     """Nine tenths of the capacity go on being served in good time, where without a limit everything comes too late."""
