@@ -93,7 +93,9 @@ class LineWriter:
             self.pending += len(data)
             if self._thread is None:
                 self._start()
-        self._queue.put((data, lines))
+            self._queue.put(
+                (data, lines)
+            )  # here, lest the writer be closed in between and the lines stand behind
         if self.pending > HURRY:
             self._hurry.set()
 

@@ -8,6 +8,7 @@ import resource
 import select
 import signal
 import threading
+from queue import SimpleQueue
 
 import pytest
 
@@ -169,6 +170,25 @@ def test_a_followed_path_is_opened_anew_where_another_file_stands(tmp_path):
     writer.write(b"after\n", 1)
     assert writer.close()
     assert (old.read_bytes(), path.read_bytes()) == (b"before\n", b"after\n")
+
+
+def test_a_line_that_is_taken_while_it_closes_is_written(tmp_path):
+    """A plugin's file is closed from another thread: what was not refused is not lost."""
+    writer = LineWriter(str(tmp_path / "log"), "log")
+    closer = threading.Thread(target=writer.close)
+
+    class Meanwhile(SimpleQueue):
+        def put(self, item):
+            if not closer.ident:
+                closer.start()
+                closer.join(0.1)  # it is closed here and now, if that may be
+            super().put(item)
+
+    writer._queue = Meanwhile()
+    writer.write(b"one\n", 1)
+    closer.join()
+    assert (tmp_path / "log").read_bytes() == b"one\n"
+    assert (writer.written, writer.dropped) == (1, 0)
 
 
 def test_an_unused_writer_has_no_thread(tmp_path):
