@@ -107,3 +107,8 @@ class Channel(asyncio.Protocol):
         """Hang up, behind what was said so far."""
         if self._transport is not None:
             self._transport.close()
+
+    def abort(self) -> None:
+        """Hang up without what nobody has read yet."""
+        if self._transport is not None:
+            self._transport.abort()

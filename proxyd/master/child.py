@@ -238,14 +238,14 @@ class Child:
             self._end()
         elif self._process.poll() is None:
             self._process.kill()
-        self._channel.close()
+        self._channel.abort()
         await self.ended.wait()
 
     def alive(self) -> bool:
         """Tell whether its process is there; it may hang, and its channel may be held by a child of its own."""
         if self._process is None or self._process.poll() is None:
             return True
-        self._channel.close()
+        self._channel.abort()
         return False
 
     async def _reap(self) -> None:

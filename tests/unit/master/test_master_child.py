@@ -51,6 +51,19 @@ def child(monkeypatch):
     return make
 
 
+async def test_what_a_killed_worker_has_not_read_is_not_waited_for(child):
+    """Not even where a process that it has left behind holds the channel, and reads nothing either."""
+    one = child(
+        UP
+        + "os.set_inheritable(wire.fileno(), True)\nif os.fork() == 0:\n    time.sleep(5)\n    os._exit(0)\ntime.sleep(60)"
+    )
+    await one.start(20)
+    one.tell("much", text="x" * 4_000_000)
+    async with asyncio.timeout(4):
+        await one.kill()
+    assert one.how() == "signal SIGKILL"
+
+
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
