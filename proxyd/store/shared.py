@@ -46,7 +46,7 @@ _STRANGERS = 6
 _RECORDS = COUNTERS * _DIGEST  # where in a block they begin
 _BLOCK = _RECORDS + (COUNTERS + _STRANGERS) * _RECORD.size
 _ENDS = struct.Struct("<" + "24xq" * COUNTERS)
-BLOCKS = 4096  # 237,568 counters; 12 MB, as they are used
+BLOCKS = 4096  # 237,568 counters; 12 MB
 
 WAIT = 0.1  # seconds: the longest that a request waits for a lock
 OPEN_WAIT = 5.0  # the same as a gateway starts
@@ -89,6 +89,8 @@ class SharedCounters:
         self._file = _open(path)
         try:
             self._blocks = self._open(blocks)
+            if not isinstance(path, int):
+                self._reserve()
             self._map = mmap.mmap(self._file, _HEADER.size + self._blocks * _BLOCK)
         except BaseException:
             os.close(self._file)
@@ -118,6 +120,14 @@ class SharedCounters:
         if magic != _MAGIC or size != _HEADER.size + there * _BLOCK:
             raise ValueError("is not a file of counters, or one of another version")
         return int(there)
+
+    def _reserve(self) -> None:
+        """Have all of a file's room; raises OSError. A full file system would otherwise end a process that counts (SIGBUS)."""
+        found = os.fstat(self._file)
+        if (
+            found.st_blocks * 512 < found.st_size
+        ):  # stat(2) counts in 512 bytes, whatever the file system does
+            os.posix_fallocate(self._file, 0, found.st_size)
 
     # --- counting --------------------------------------------------------------------------------------------
 

@@ -171,6 +171,20 @@ def test_gateways_in_one_process_exclude_one_another(tmp_path):
     other.close()
 
 
+def test_a_file_has_all_of_its_room_from_the_start(tmp_path):
+    """Also one that was made without: where there is no room, that is told as it is opened, and not by a signal later."""
+    path = tmp_path / "c"
+    for _ in range(2):
+        SharedCounters(path).close()
+        found = path.stat()
+        assert found.st_blocks * 512 >= found.st_size
+        content = path.read_bytes()[:64]
+        os.truncate(path, 0)
+        os.truncate(path, found.st_size)
+        with path.open("r+b") as file:
+            file.write(content)
+
+
 def test_a_file_that_is_held_while_it_is_opened(tmp_path):
     """A start does not wait for ever either, and says why."""
     one = SharedCounters(tmp_path / "c")
