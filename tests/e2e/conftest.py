@@ -6,9 +6,11 @@ sends bytes as they are. All listen on ports of the system's choice and are gone
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e_command import Running
 from e2e_eventful import FAILED, SETTINGS, Crowded, Eventful, busy
 from e2e_events import Events
 from e2e_gateway import Gateway, config_for
@@ -132,13 +134,30 @@ async def eventful(
 
 @pytest.fixture
 async def gang(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Gang]]]:
-    """Give what starts a master with two workers."""
+    """Give what starts a master, with two workers."""
     running: list[Gang] = []
 
-    async def start(config: dict[str, Any]) -> Gang:
-        running.append(await Gang.start(config, tmp_path, 2))
+    async def start(config: dict[str, Any], workers: int = 2, **env: Any) -> Gang:
+        running.append(await Gang.start(config, tmp_path, workers, **env))
         return running[-1]
 
     yield start
     for one in running:
         await one.close()
+
+
+@pytest.fixture
+async def run(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Running]]]:
+    """Give what starts the command with a configuration; ``run.file`` is where that stands."""
+    running: list[Running] = []
+    file = tmp_path / "kong.json"
+
+    async def start(config: dict[str, Any], *options: str, **env: Any) -> Running:
+        file.write_text(json.dumps(config))
+        running.append(await Running.start(file, tmp_path, *options, **env))
+        return running[-1]
+
+    start.file = file  # type: ignore[attr-defined]
+    yield start
+    for one in running:
+        await one.kill()

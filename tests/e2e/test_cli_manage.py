@@ -20,23 +20,6 @@ GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
 @pytest.fixture
-async def run(tmp_path):
-    """Give what starts the command with a configuration; ``run.file`` is where that stands."""
-    running = []
-    file = tmp_path / "kong.json"
-
-    async def start(config, *options, **env):
-        file.write_text(json.dumps(config))
-        running.append(await Running.start(file, tmp_path, *options, **env))
-        return running[-1]
-
-    start.file = file
-    yield start
-    for one in running:
-        await one.kill()
-
-
-@pytest.fixture
 def command(run, capsys, monkeypatch):
     """Give what runs a verb in this process: its exit code, and what it has printed."""
     monkeypatch.setenv("NO_COLOR", "1")

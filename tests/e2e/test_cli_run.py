@@ -12,29 +12,12 @@ from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1
 
 import httpx
 import pytest
-from e2e_command import PROXYD, ROOT, Running, environment, proxyd
+from e2e_command import PROXYD, ROOT, environment, proxyd
 from e2e_gateway import config_for
 from e2e_wire import OK, PATIENCE, closed_port
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
-
-
-@pytest.fixture
-async def run(tmp_path):
-    """Give what starts the command with a configuration; ``run.file`` is where that stands."""
-    running = []
-    file = tmp_path / "kong.json"
-
-    async def start(config, **env):
-        file.write_text(json.dumps(config))
-        running.append(await Running.start(file, tmp_path, **env))
-        return running[-1]
-
-    start.file = file
-    yield start
-    for one in running:
-        await one.kill()
 
 
 async def eventually(condition):

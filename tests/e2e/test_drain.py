@@ -24,22 +24,6 @@ POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
 
 
 @pytest.fixture
-async def run(tmp_path):
-    """Give what starts the command with a configuration."""
-    running = []
-    file = tmp_path / "kong.json"
-
-    async def start(config, *options, **env):
-        file.write_text(json.dumps(config))
-        running.append(await Running.start(file, tmp_path, *options, **env))
-        return running[-1]
-
-    yield start
-    for one in running:
-        await one.kill()
-
-
-@pytest.fixture
 def shared():
     """Give a listening socket that the test holds, as a process manager does."""
     with socket.create_server(("127.0.0.1", 0), backlog=512) as sock:

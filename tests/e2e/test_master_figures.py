@@ -14,7 +14,6 @@ from collections import Counter
 import httpx
 import pytest
 from e2e_load import Load
-from e2e_master import Gang
 
 PROMTOOL = shutil.which("promtool")
 KILLS = 2
@@ -39,10 +38,9 @@ NOW = re.compile(r'state="(active|writing|waiting)"')  # gauges of Kong's with t
 
 
 @pytest.fixture
-async def gang(tmp_path):
-    one = await Gang.start(CONFIG, tmp_path, 2)
-    yield one
-    await one.close()
+async def both(gang):
+    """Give a master and its two workers."""
+    return await gang(CONFIG)
 
 
 class Scrapes:
@@ -73,95 +71,95 @@ class Scrapes:
             await self._task
 
 
-async def test_counts_are_the_answers_through_reload_and_replacement(gang):
+async def test_counts_are_the_answers_through_reload_and_replacement(both):
     """Every answer is counted once: before and behind a reload, and when all workers have been replaced."""
-    load, scrapes = Load(gang.port, kept=2, fresh=1), Scrapes(gang.one.status_url)
+    load, scrapes = Load(both.port, kept=2, fresh=1), Scrapes(both.one.status_url)
     await load.more(100)
-    gang.one.process.send_signal(signal.SIGHUP)
+    both.one.process.send_signal(signal.SIGHUP)
 
     async def reloaded():
-        return (await gang.status())["generation"] == 2
+        return (await both.status())["generation"] == 2
 
-    await gang.until(reloaded)
+    await both.until(reloaded)
     await load.more(100)
-    before = await gang.workers()
-    gang.one.process.send_signal(signal.SIGUSR2)
+    before = await both.workers()
+    both.one.process.send_signal(signal.SIGUSR2)
     for slot, pid in before.items():
-        await gang.restarted(slot, pid)
+        await both.restarted(slot, pid)
     await load.more(100)
     await load.stop()
 
     async def old_ones_are_gone():
-        return len((await gang.status())["workers"]) == len(before)
+        return len((await both.status())["workers"]) == len(before)
 
-    await gang.until(old_ones_are_gone)
+    await both.until(old_ones_are_gone)
     await scrapes.stop()
     assert load.statuses == Counter({202: load.done})
-    counted = await gang.metric(REQUESTS)
+    counted = await both.metric(REQUESTS)
     assert load.done <= counted <= load.done + len(load.failures)
-    assert await gang.metric('proxyd_overhead_seconds_count{route="load"') == counted
-    assert await gang.metric('kong_http_requests_total{code="202"') == counted
-    status = await gang.status()
+    assert await both.metric('proxyd_overhead_seconds_count{route="load"') == counted
+    assert await both.metric('kong_http_requests_total{code="202"') == counted
+    status = await both.status()
     assert status["server"]["total_requests"] == counted
     assert scrapes.count > 3
     assert scrapes.fallen == []
 
 
-async def test_a_killed_worker_takes_no_answer_with_it(gang):
+async def test_a_killed_worker_takes_no_answer_with_it(both):
     """After kill -9: no fewer requests than were answered, and no more than were sent."""
-    load, scrapes = Load(gang.port, kept=2, fresh=1), Scrapes(gang.one.status_url)
+    load, scrapes = Load(both.port, kept=2, fresh=1), Scrapes(both.one.status_url)
     for turn in range(KILLS):
         await load.more(50)
         slot = turn % 2
-        pid = (await gang.workers())[slot]
+        pid = (await both.workers())[slot]
         os.kill(pid, signal.SIGKILL)
-        await gang.restarted(slot, pid)
+        await both.restarted(slot, pid)
     await load.more(50)
     await load.stop()
     await scrapes.stop()
-    counted = await gang.metric(REQUESTS)
+    counted = await both.metric(REQUESTS)
     assert load.done <= counted <= load.done + len(load.failures)
-    assert await gang.metric('kong_http_requests_total{code="202"') == counted
+    assert await both.metric('kong_http_requests_total{code="202"') == counted
     assert scrapes.count > 3
     assert scrapes.fallen == []
-    assert await gang.metric('proxyd_worker_restarts_total{reason="killed"}') == KILLS
+    assert await both.metric('proxyd_worker_restarts_total{reason="killed"}') == KILLS
 
 
-async def test_a_worker_that_hangs_holds_nobody_up(gang):
+async def test_a_worker_that_hangs_holds_nobody_up(both):
     """A stopped process does not answer: its figures are those that it has written down."""
-    load = Load(gang.port, kept=2, fresh=0)
+    load = Load(both.port, kept=2, fresh=0)
     await load.more(20)
     await load.stop()
-    pid = (await gang.workers())[0]
+    pid = (await both.workers())[0]
     os.kill(pid, signal.SIGSTOP)
     try:
-        assert await gang.metric(REQUESTS) == load.done
-        assert {one["pid"] for one in (await gang.status())["workers"]} >= {pid}
+        assert await both.metric(REQUESTS) == load.done
+        assert {one["pid"] for one in (await both.status())["workers"]} >= {pid}
     finally:
         os.kill(pid, signal.SIGCONT)
 
 
-async def test_status_tells_of_every_worker(gang):
+async def test_status_tells_of_every_worker(both):
     """Process, slot, state, generation, memory, connections; the sum under Kong's keys."""
-    status = await gang.status()
+    status = await both.status()
     assert [one["slot"] for one in status["workers"]] == [0, 1]
     for one in status["workers"]:
         assert (one["state"], one["generation"], one["connections_limit"]) == ("ready", 1, 512)
         assert one["rss_bytes"] > 1 << 20
     assert [one["pid"] for one in status["memory"]["workers"]] == [one["pid"] for one in status["workers"]]
-    assert status["pid"] == status["memory"]["master"]["pid"] == gang.one.process.pid
-    assert await gang.metric("proxyd_connections_limit") == 1024
+    assert status["pid"] == status["memory"]["master"]["pid"] == both.one.process.pid
+    assert await both.metric("proxyd_connections_limit") == 1024
     assert status["server"]["connections_active"] == 0
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool (Debian package prometheus) is not installed")
-async def test_promtool_finds_nothing_wrong(gang):
+async def test_promtool_finds_nothing_wrong(both):
     """The text of several workers is what Prometheus wants."""
-    load = Load(gang.port, kept=1, fresh=0)
+    load = Load(both.port, kept=1, fresh=0)
     await load.more(5)
     await load.stop()
     async with httpx.AsyncClient(timeout=30) as client:
-        text = (await client.get(gang.one.status_url + "/metrics")).content
+        text = (await client.get(both.one.status_url + "/metrics")).content
     # kong_ names are Kong's, which promtool does not like.
     text = b"\n".join(line for line in text.split(b"\n") if b"kong_" not in line)
     result = await asyncio.to_thread(

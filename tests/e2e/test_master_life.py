@@ -12,24 +12,10 @@ from signal import SIGKILL, SIGTERM
 import pytest
 from e2e_command import proxyd
 from e2e_gateway import config_for
-from e2e_master import Gang, alive, gone, sockets_of
+from e2e_master import alive, gone, sockets_of
 from e2e_wire import OK
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-
-
-@pytest.fixture
-async def gang(tmp_path):
-    """Give what starts a master, with two workers."""
-    running = []
-
-    async def start(config, workers=2, **env):
-        running.append(await Gang.start(config, tmp_path, workers, **env))
-        return running[-1]
-
-    yield start
-    for one in running:
-        await one.close()
 
 
 async def test_connections_are_spread_over_workers(gang, origin, raw):

@@ -6,27 +6,11 @@ import json
 import os
 from signal import SIGHUP, SIGKILL, SIGSTOP
 
-import pytest
 from e2e_gateway import config_for
 from e2e_load import Load
-from e2e_master import Gang
 from e2e_wire import OK
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-
-
-@pytest.fixture
-async def gang(tmp_path):
-    """Give what starts a master, with two workers."""
-    running = []
-
-    async def start(config, workers=2, **env):
-        running.append(await Gang.start(config, tmp_path, workers, **env))
-        return running[-1]
-
-    yield start
-    for one in running:
-        await one.close()
 
 
 async def test_reloads_under_load_lose_nothing(gang, origin):
