@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 INTERVAL = 2.0  # seconds between two looks
 YOUNG = 60.0  # seconds in which a worker is not replaced again, however large it is
 HANG = 30.0  # seconds without an answer that a worker is given up after
+ONCE_MORE = (
+    2.0  # seconds for it to answer then: it may be the master that stood still, with an answer waiting for it
+)
 
 log = get_logger("master")
 
@@ -75,14 +78,21 @@ class Watch:
 
     async def _ping(self, child: Child) -> None:
         try:
-            await child.ask("ping", within=self._hang)
-        except ChannelError:
-            if not child.hung_up:
-                log.error("worker hangs and is ended", worker=child.slot, pid=child.pid)  # noqa: TRY400
+            if not (await self._answers(child, self._hang) or await self._answers(child, ONCE_MORE)):
+                log.error("worker hangs and is ended", worker=child.slot, pid=child.pid)
                 child.hung = True
                 await child.kill()
         finally:
             self._asked.pop(child, None)
+
+    @staticmethod
+    async def _answers(child: Child, within: float) -> bool:
+        """Tell whether it answers in time; or is not there any more, which is another's affair."""
+        try:
+            await child.ask("ping", within=within)
+        except ChannelError:
+            return child.hung_up
+        return True
 
     async def _look_at_sizes(self) -> None:
         limit = self._limit

@@ -6,14 +6,17 @@ import asyncio
 
 import pytest
 
+from proxyd.master import watch as module
 from proxyd.master.channel import ChannelError
 from proxyd.master.watch import YOUNG, Watch
 
+FOREVER = 1_000_000
+
 
 class Fake:
-    """A worker; one that hangs answers nothing until it is killed."""
+    """A worker; one that ``hangs`` does not answer so many times, or until it is killed."""
 
-    def __init__(self, slot, *, hangs=False, begun=0.0):
+    def __init__(self, slot, *, hangs=0, begun=0.0):
         self.slot = slot
         self.pid = 1000 + slot
         self.begun = begun
@@ -34,6 +37,7 @@ class Fake:
     async def ask(self, _what, *, within):
         self.pings += 1
         if self._hangs:
+            self._hangs -= 1
             await asyncio.sleep(within)
             raise ChannelError("no answer")
 
@@ -60,9 +64,10 @@ class Clock:
 
 
 @pytest.fixture
-async def watch():
+async def watch(monkeypatch):
     """Give what starts to look after workers."""
     running = []
+    monkeypatch.setattr(module, "ONCE_MORE", 0.01)
 
     def start(crew, limit=0, now=0.0, **options):
         running.append(Watch(crew, limit, Clock(now), interval=0.001, **options))
@@ -76,18 +81,28 @@ async def watch():
 
 async def test_a_worker_that_hangs_is_ended(watch):
     """The others, which answer, are asked again and again."""
-    good, bad = Fake(0), Fake(1, hangs=True)
+    good, bad = Fake(0), Fake(1, hangs=FOREVER)
     watch(Crew(good, bad), hang=0.01)
     async with asyncio.timeout(5):
         await bad.killed.wait()
         while good.pings < 5:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
-    assert (bad.hung, bad.pings, good.killed.is_set()) == (True, 1, False)
+    assert (bad.hung, bad.pings, good.killed.is_set()) == (True, 2, False)
+
+
+async def test_one_that_answers_when_it_is_asked_once_more_is_left(watch):
+    """It was the master that stood still, stopped or frozen: by its clock, time was over before it could listen."""
+    one = Fake(0, hangs=1)
+    watch(Crew(one), hang=0.01)
+    async with asyncio.timeout(5):
+        while one.pings < 5:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    assert not one.killed.is_set()
 
 
 async def test_a_worker_that_hangs_while_it_drains_is_ended(watch):
     """It may have no limit to that, and nobody else would."""
-    one, young = Fake(0, hangs=True), Fake(1, hangs=True)
+    one, young = Fake(0, hangs=FOREVER), Fake(1, hangs=FOREVER)
     one.state, young.state = "draining", "starting"
     one.leaving.set()
     watch(Crew(one, young), hang=0.01)
