@@ -9,6 +9,7 @@ from aiohttp import web
 
 from proxyd import __version__
 from proxyd.control.metrics import metrics_handler
+from proxyd.control.overload import overload
 from proxyd.control.resilience import resilience
 from proxyd.control.status import errors_as_json, json_answer, last_reload, ready_handler
 from proxyd.telemetry.access_line import timestamp
@@ -97,6 +98,7 @@ def _status_handler(source: CrewSource) -> Handler:
                 "last_reload": last_reload(source),
                 "workers": list(_workers(workers, summary, source.config)),
                 "upstreams": _upstreams(summary.states),
+                "overload": overload(state.get("overload") for state in summary.states),
                 "resilience": resilience(
                     row for state in summary.states for row in state.get("resilience", ())
                 ),

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from proxyd import __version__
 from proxyd.control.metrics import metrics_handler
+from proxyd.control.overload import overload
 from proxyd.control.resilience import resilience
 from proxyd.telemetry.access_line import timestamp
 from proxyd.telemetry.exposition import Exposition
@@ -119,20 +120,7 @@ def last_reload(source: Configured) -> dict[str, Any] | None:
 
 def _overload(source: StatusSource) -> dict[str, Any] | None:
     state = source.overload()
-    if state is None:
-        return None
-    shed: dict[str, dict[str, int]] = {}
-    for (reason, priority), count in state.shed.items():
-        shed.setdefault(reason, {})[priority] = count
-    return {
-        "shedding": state.shedding,
-        "queue_seconds": round(state.delay, 6),
-        "shed_requests": shed,
-        "services": [
-            {"service": one.service, "concurrency_limit": one.limit, "requests_in_flight": one.in_flight}
-            for one in state.services
-        ],
-    }
+    return overload([state.summary()]) if state is not None else None
 
 
 def _upstreams(source: StatusSource) -> list[dict[str, Any]]:

@@ -147,12 +147,14 @@ class Reporter:
                 rest["last"], rest["requests"] = self._journal.count, telemetry.requests
             yield
         rest["budget"] = telemetry.budget
+        overload = source.overload()
         rest["state"] = {
             "pid": os.getpid(),
             "requests": telemetry.requests,
             "hash": source.config.digest,
             "connections": asdict(source.connections()),
             "upstreams": [asdict(target) for target in source.targets()],
+            "overload": overload.summary() if overload is not None else None,
             "resilience": [one.summary() for one in source.protections()],
         }
 

@@ -162,6 +162,15 @@ class OverloadState:
     shed: Mapping[tuple[str, str], int]
     services: Sequence[ServiceLoad]
 
+    def summary(self) -> dict[str, Any]:
+        """Return what can be written down and put together with that of other processes."""
+        return {
+            "shedding": self.shedding,
+            "delay": self.delay,
+            "shed": [(reason, priority, count) for (reason, priority), count in self.shed.items()],
+            "services": [(one.service, one.limit, one.in_flight) for one in self.services],
+        }
+
 
 class ConfigState:
     """Which configuration runs, and what became of the last attempt to load one.

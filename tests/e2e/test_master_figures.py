@@ -166,3 +166,11 @@ async def test_promtool_finds_nothing_wrong(both):
         subprocess.run, [PROMTOOL, "check", "metrics"], input=text, capture_output=True, check=False
     )
     assert (result.returncode, result.stderr) == (0, b"")
+
+
+async def test_overload_control_of_all_workers(gang):
+    """The status of a master has the sum of their limits."""
+    one = await gang(CONFIG, PROXYD_OVERLOAD_CONTROL="on", PROXYD_MAX_CONCURRENT_REQUESTS="30")
+    overload = (await one.status())["overload"]
+    assert not overload["shedding"]
+    assert overload["services"] == [{"service": "load", "concurrency_limit": 60, "requests_in_flight": 0}]
