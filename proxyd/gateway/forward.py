@@ -14,6 +14,7 @@ from proxyd.gateway.forwarded import rewrite_forwarded, without_port
 from proxyd.gateway.relay import Relay
 from proxyd.gateway.reply import failure
 from proxyd.http1.message import CHUNKED
+from proxyd.telemetry.events import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from proxyd.gateway.sink import ClientSink
     from proxyd.gateway.tasks import Tasks
     from proxyd.upstream.peer import Peer
+
+log = get_logger("gateway")
 
 # RFC 9110 section 9.2.2, without TRACE, which is not forwarded
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
@@ -141,6 +144,12 @@ class Forwarder:
                     relay.task = None
                     relay.fail(error, failure(error))
                     return
+            except Exception as error:  # noqa: BLE001  # whatever it is, the client is not left waiting
+                log.crit("connecting failed", request_id=relay.exchange.request_id, exc_info=error)
+                relay.task = None
+                fault = GatewayError(Kind.INTERNAL, f"could not connect: {error!r}")
+                relay.fail(fault, failure(fault))
+                return
             else:
                 relay.task = None
                 relay.begin(connection)

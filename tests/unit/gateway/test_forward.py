@@ -238,6 +238,18 @@ async def test_no_target_is_no_retry(talk):
     )
 
 
+async def test_whatever_connecting_raises_the_client_has_an_answer(talk):
+    """An error that nobody has foreseen is the gateway's own: 500, no further try, and nothing is left behind."""
+    talk.dials = [ValueError("a name that no handshake takes")]
+    client = await talk.start(service())
+    await talk(
+        client.sends(GET),
+        client.receives(error(500, b"Internal Server Error", b"An unexpected error occurred")),
+        talk.logged("GET / 500 internal"),
+    )
+    assert len(talk.addresses) == 1
+
+
 async def test_no_retries(talk):
     """Retries 0: one try, however safe another would be."""
     talk.dials = [GatewayError(Kind.CONNECT_REFUSED)]
