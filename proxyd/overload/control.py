@@ -12,7 +12,6 @@ as authenticated where one from its address has been, in the last minutes.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from proxyd.exchange import Reply
@@ -36,9 +35,6 @@ if TYPE_CHECKING:
 REMEMBERED = 10_000  # addresses that authenticated requests came from
 FRESH, KEPT = 60.0, 600.0  # seconds after which an address is noted anew, and forgotten
 NEWCOMERS = 16  # connections accepted between two batches while a line stands, lest they wait for its end
-HOLD = 0.1  # seconds for which nothing is read from a client that was refused
-HOLD_BEYOND = 5.0  # times the target that the loop must be late for that: refusing takes too much of it
-HELD = 65_536  # connections held at most
 
 
 class Router(Protocol):
@@ -79,13 +75,12 @@ class Overload:
         self._addresses: dict[str, float] = {}
         self._limits: dict[str, ConcurrencyLimit] = {}
         self.let_in: Callable[[int], None] | None = None  # accepts so many connections
-        self._held: deque[tuple[float, Refused]] = deque(maxlen=HELD)
         self._episode = Episode("gateway", "", clock.now)
         self._episodes: dict[str, Episode] = {}
         self.line.looked, self.line.worked = clock.now(), clock.worked()
 
     def __repr__(self) -> str:
-        return f"<Overload {self.line!r} services={len(self._limits)} held={len(self._held)}>"
+        return f"<Overload {self.line!r} services={len(self._limits)}>"
 
     # --- before routing --------------------------------------------------------------------------------------
 
@@ -109,9 +104,6 @@ class Overload:
         self._episode.shed(queue_seconds=round(line.delay, 3))
         self._turn += 1
         refuse(exchange, sink, self._turn)
-        if line.delay > line.target * HOLD_BEYOND and len(self._held) < HELD:
-            sink.pause_body()
-            self._held.append((line.looked + HOLD, sink))
         return True
 
     def _rank(self, exchange: Exchange, snapshot: Ranked) -> int:
@@ -140,9 +132,6 @@ class Overload:
         if arrived:
             self.queue.counts[bisect_left(FINE, late)] += arrived
             self.queue.sum += late * arrived
-        held = self._held
-        while held and held[0][0] <= now:
-            held.popleft()[1].resume_body()
         if self._episode.on:
             self._episode.look()
         if self._episodes:
@@ -196,11 +185,6 @@ class Overload:
     def retain(self, live: Iterable[ConcurrencyLimit]) -> None:
         """Forget the limits of services that are gone; what is under way to them is let go of all the same."""
         self._limits = {limit.name: limit for limit in live}
-
-    def stop(self) -> None:
-        """Read from everybody again."""
-        while self._held:
-            self._held.popleft()[1].resume_body()
 
     # --- what status and metrics ask -------------------------------------------------------------------------
 

@@ -34,12 +34,6 @@ class Refused(Protocol):
     def finish(self) -> None:
         """End the exchange."""
 
-    def pause_body(self) -> None:
-        """Stop taking bytes from the client."""
-
-    def resume_body(self) -> None:
-        """Go on taking them."""
-
 
 def _written(seconds: int, connection: bytes) -> tuple[bytes, bytes]:
     """Return the head and the body."""

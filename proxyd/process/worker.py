@@ -321,8 +321,6 @@ class Worker:
         """Stop accepting after ``delay``, let requests finish for ``drain`` seconds, end; works after a half start."""
         was_ready = not self._not_ready
         self._not_ready = "draining"
-        if self._overload is not None:
-            self._overload.stop()  # who is not read could not be answered
         if self._drain is not None:
             await self._drain.run(self.settings.shutdown_timeout if drain is None else drain, delay)
         async with self._reloading:  # one that is under way leaves nothing behind

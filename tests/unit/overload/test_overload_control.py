@@ -30,12 +30,6 @@ class Sink:
     def finish(self):
         self.done.append("finish")
 
-    def pause_body(self):
-        self.done.append("pause")
-
-    def resume_body(self):
-        self.done.append("resume")
-
 
 class Snapshot:
     """Ranks requests by their path."""
@@ -176,27 +170,6 @@ def test_a_full_service(overload, clock):
     state = overload.state()
     assert {key: count for key, count in state.shed.items() if count} == {("backend", "anonymous"): 1}
     assert [(one.service, one.limit, one.in_flight) for one in state.services] == [("orders", 3, 2)]
-
-
-def test_where_refusing_takes_too_long_clients_are_not_read(overload, clock):
-    """For a tenth of a second; the end of overload control reads from everybody again."""
-    line_up(overload, clock, late=0.11)
-    clock.advance(0.035)
-    first, second = Sink(), Sink()
-    assert overload.sheds(exchange_at(clock), first, Snapshot())
-    assert overload.sheds(exchange_at(clock), second, Snapshot())
-    assert first.done[1:] == ["finish", "pause"]
-    clock.advance(0.05)
-    overload.look(0.0)
-    assert first.done[-1] == "pause"
-    clock.advance(0.05)
-    overload.look(0.0)
-    assert first.done[-1] == second.done[-1] == "resume"
-    line_up(overload, clock, late=0.11)
-    clock.advance(0.035)
-    assert overload.sheds(exchange_at(clock), first, Snapshot())
-    overload.stop()
-    assert first.done[-1] == "resume"
 
 
 def test_newcomers_do_not_wait_for_the_end_of_a_line(overload, clock):
