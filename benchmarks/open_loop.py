@@ -210,7 +210,6 @@ async def run(port: int, seconds: float, kinds: list[dict[str, Any]]) -> dict[st
     for kind in made:
         await kind.open()
     await asyncio.sleep(SETTLE)
-    gc.disable()  # its pauses are not the gateway's
     seconds += WARM_UP
     start = before = loop.time()
     behind = 0.0
@@ -226,5 +225,6 @@ async def run(port: int, seconds: float, kinds: list[dict[str, Any]]) -> dict[st
 
 
 if __name__ == "__main__":
+    gc.disable()  # its pauses are not the gateway's
     options = json.load(sys.stdin)
     print(json.dumps(uvloop.run(run(options["port"], options["seconds"], options["kinds"]))))
