@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from proxyd.crypto.certificate import ClientCertificate  # noqa: TC001  # a compiled dataclass needs its types
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from asyncio import Future
 
     from proxyd.errors import GatewayError
     from proxyd.http1.headers import Headers
@@ -59,8 +59,11 @@ class Reply:
 class BodySource(Protocol):
     """Where the rest of a request's body comes from."""
 
-    def read(self, limit: int) -> Awaitable[bytes]:
-        """Read the whole body, at most ``limit`` bytes; raises ProtocolError(413) beyond."""
+    def read(self, limit: int) -> Future[bytes]:
+        """Read the whole body, at most ``limit`` bytes; raises ProtocolError(413) beyond.
+
+        What is returned is done already where the body has come with its head.
+        """
 
 
 class Permit(Protocol):
@@ -77,6 +80,23 @@ class Permit(Protocol):
 
     def resume(self, exchange: Exchange, now: float) -> None:
         """Take it again then."""
+
+
+@dataclass(eq=False)
+class Operated:
+    """What a GraphQL request asks for: for logs, metrics and traces, and for who counts its cost.
+
+    Of a batch, the first operation's name stands for all, ``cost`` is their sum and ``depth`` the deepest one's.
+    """
+
+    name: str = ""  # empty for an anonymous operation
+    type: str = ""  # query, mutation or subscription; empty where it could not be told
+    digest: str = ""  # SHA-256 of the document, in hexadecimal
+    depth: int = 0
+    cost: int = 0  # 0 where none is computed
+    known: bool = False  # the document was examined before
+    count: int = 1  # of operations
+    codes: tuple[str, ...] = ()  # of the errors that the client is told
 
 
 NOBODY: Final = None  # the default of an attribute that is a Protocol: mypyc leaves the word None out there
@@ -115,6 +135,10 @@ class Exchange:
     body: BodySource | None = NOBODY
     buffered: bytes | None = None  # the whole of it, once one has
     body_limit = -1  # bytes that a plugin lets it have, -1 for the setting's alone
+    # GraphQL, and other requests that are not just forwarded.
+    graphql: Operated | None = None
+    carrier: Any = None  # a carrier.Carrier that carries it instead of the forwarder
+    way: Any = None  # the carrier.Way that it was given
     # The upstream's side.
     peer = ""  # the target tried last, as configured
     address = ""  # what that resolved to

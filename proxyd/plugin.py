@@ -26,6 +26,7 @@ from proxyd.telemetry.tally import Tallies
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+    from proxyd.carrier import Caller
     from proxyd.exchange import Exchange, Reply
     from proxyd.http1.headers import Headers
 
@@ -115,6 +116,8 @@ class Kit:
     """What delivers the spans of tracing plugins; those of all generations share it."""
     meters: Meters = field(default_factory=Meters)
     """What is counted of each route, and where its buckets take exemplars."""
+    caller: Caller | None = field(default=None)
+    """What asks services outside of any client's request."""
     authorities: Mapping[str, bytes] = field(default_factory=dict)
     """Digests of the CA certificates, by id."""
 

@@ -12,7 +12,7 @@ from proxyd.downstream.connection import ClientConnection, Limits
 from proxyd.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from asyncio import Future
 
     from proxyd.downstream.listener import Connections
     from proxyd.downstream.proxy_protocol import Source
@@ -120,7 +120,7 @@ class Intake(ClientConnection):
                 self._keep_alive = False
         return self.will_keep_alive()
 
-    def read(self, limit: int) -> Awaitable[bytes]:
+    def read(self, limit: int) -> Future[bytes]:
         """Read the whole body for a plugin, at most ``limit`` bytes; raises ProtocolError(413) beyond."""
         collector = Collector(limit, cast("Exchange", self._exchange), self._wheel.now)
         if self._decoder is None or self._decoder.done:

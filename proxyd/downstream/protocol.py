@@ -19,10 +19,11 @@ from proxyd.http1.parser import parse_request
 if TYPE_CHECKING:
     import asyncio
 
+    from proxyd.carrier import Pipe
     from proxyd.downstream.listener import Connections
     from proxyd.downstream.proxy_protocol import Source
     from proxyd.gateway.handler import Handler
-    from proxyd.gateway.sink import ClientOwner, Pipe
+    from proxyd.gateway.sink import ClientOwner
     from proxyd.http1.message import RequestHead
 
 HIGH_WATER = 64 * 1024  # bytes kept of what the client sends ahead

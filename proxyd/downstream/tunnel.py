@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from proxyd.http1.websocket import GOING_AWAY, Frames, close_frame
 
 if TYPE_CHECKING:
-    from proxyd.gateway.sink import Pipe
+    from proxyd.carrier import Pipe
 
 
 class Tunnel:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from proxyd.errors import ProtocolError
 from proxyd.exchange import Exchange, Reply
 from proxyd.gateway.forwarded import without_port
 from proxyd.gateway.pipeline import log_failure
 from proxyd.gateway.reply import render
+from proxyd.gateway.way import Way
 from proxyd.http1 import encoder
 from proxyd.http1.headers import Headers
 from proxyd.http1.message import RequestHead
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from proxyd.clock import Clock
     from proxyd.exchange import Client
+    from proxyd.gateway.asking import Asker
     from proxyd.gateway.forward import Forwarder
     from proxyd.gateway.forwarded import RealIP
     from proxyd.gateway.marks import Marks
@@ -59,8 +61,9 @@ class Handler:
     ) -> None:
         self.snapshot = snapshot
         self.forwarder: Forwarder  # set by whoever assembles the two
+        self.asker: Asker  # the same
         self.overload: Overload | None = None  # the same
-        self._now = clock.now
+        self.now = clock.now
         self._tasks = tasks
         self._marks = marks
         self._real_ip = real_ip
@@ -126,6 +129,8 @@ class Handler:
                 else:
                     waiting = Waiting(self, exchange, route)
                     sink.attach(waiting)
+                    if exchange.carrier is not None:
+                        self._meet(exchange, route, sink)
                     rest = phases[position + 1 :]
                     waiting.task = self._tasks.spawn(self._wait(outcome, exchange, route, sink, rest))
                 return
@@ -134,7 +139,19 @@ class Handler:
             if refusal is not None:
                 self.reply(exchange, route, sink, refusal)
                 return
-        self.forwarder.start(exchange, route, sink)
+        if exchange.carrier is None:
+            self.forwarder.start(exchange, route, sink)
+            return
+        way = self._meet(exchange, route, sink)
+        way.attach()
+        exchange.carrier.carry()
+
+    def _meet(self, exchange: Exchange, route: CompiledRoute, sink: ClientSink) -> Way:
+        """Return the way of an exchange that a plugin carries; the plugin is handed it once."""
+        if exchange.way is None:
+            exchange.way = Way(self, exchange, route, sink, exchange.carrier)
+            exchange.carrier.meet(exchange.way)
+        return cast("Way", exchange.way)
 
     async def _wait(
         self,
@@ -169,6 +186,15 @@ class Handler:
 
     def reply(self, exchange: Exchange, route: CompiledRoute | None, sink: ClientSink, reply: Reply) -> None:
         """Answer an exchange without the upstream, and end it."""
+        if exchange.upgraded:  # a carrier has taken the client's WebSocket before the phases were through
+            exchange.way.attach()
+            exchange.carrier.refuse(reply)
+        else:
+            self._answer(exchange, route, sink, reply)
+
+    def _answer(
+        self, exchange: Exchange, route: CompiledRoute | None, sink: ClientSink, reply: Reply
+    ) -> None:
         request = exchange.request
         exchange.status = status = reply.status
         headers, body = render(reply, exchange, self._default_type)
@@ -194,9 +220,7 @@ class Handler:
         if request.method == "HEAD":
             body = b""
         exchange.bytes_sent = len(body)
-        marks = self._marks.own(exchange)
-        date = self._telemetry.http_date()
-        head = b"%bDate: %b\r\n%b%b\r\n" % (encoder.status_line(status), date, lines, marks)
+        head = self.own_head(exchange, encoder.status_line(status), lines)
         exchange.head_sent = len(head)
         self.finished(
             exchange, route
@@ -204,10 +228,15 @@ class Handler:
         sink.write(head + body)
         sink.finish()
 
+    def own_head(self, exchange: Exchange, line: bytes, lines: bytes) -> bytes:
+        """Return the head of an answer of the gateway's own: its status line, and the lines of its fields."""
+        date = self._telemetry.http_date()
+        return b"%bDate: %b\r\n%b%b\r\n" % (line, date, lines, self._marks.own(exchange))
+
     def open_refusal(self, client: Client, error: ProtocolError) -> Exchange:
         """Make the exchange of bytes that are not a request, so that their refusal is answered and logged."""
         head = RequestHead("-", "-", "-", "", 1, "", Headers(), 0, keep_alive=False)
-        exchange = Exchange(head, client, self._now())
+        exchange = Exchange(head, client, self.now())
         exchange.refusal = error.reason
         return exchange
 
@@ -220,7 +249,7 @@ class Handler:
 
     def finished(self, exchange: Exchange, route: CompiledRoute | None) -> None:
         """Record an exchange that is over; called exactly once for each."""
-        exchange.ended = self._now()
+        exchange.ended = self.now()
         if exchange.permit is not None:
             exchange.permit.left(exchange, exchange.ended)
         if route is not None:

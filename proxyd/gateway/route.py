@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proxyd.gateway.pipeline import Pipeline
 from proxyd.overload.ranks import ANONYMOUS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proxyd.gateway.pipeline import Pipeline
     from proxyd.model import entities
     from proxyd.overload.limit import ConcurrencyLimit
     from proxyd.telemetry.record import RouteMeter
@@ -74,6 +74,12 @@ class CompiledRoute:
         self.strips = route.strip_path
         self.preserve_host = route.preserve_host
         self.https_only = is_https_only(route)
+
+    def bare(self) -> CompiledRoute:
+        """Return the same without plugins, for requests that one of them makes."""
+        return CompiledRoute(
+            self.route, self.entity, self.service, Pipeline(), self.join, self.meter, self.rank
+        )
 
     def __repr__(self) -> str:
         return f"<CompiledRoute {self.route.name or self.route.id}>"

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from asyncio import Future
 
+    from proxyd.carrier import Pipe
     from proxyd.errors import ProtocolError
 
 
@@ -36,16 +37,6 @@ class ClientOwner(Protocol):
         """Hear whether the client takes more of the answer."""
 
 
-class Pipe(Protocol):
-    """One end of a tunnel."""
-
-    def write(self, data: bytes) -> None:
-        """Pass bytes on."""
-
-    def end(self) -> None:
-        """Pass the end of the stream on."""
-
-
 class ClientSink(Protocol):
     """One exchange's way back to its client."""
 
@@ -67,7 +58,7 @@ class ClientSink(Protocol):
     def settle_body(self) -> bool:
         """Discard what has come of an unread body, then tell whether another request may follow."""
 
-    def read(self, limit: int) -> Awaitable[bytes]:
+    def read(self, limit: int) -> Future[bytes]:
         """Read the whole body for a plugin, at most ``limit`` bytes; raises ProtocolError(413) beyond."""
 
     def write(self, data: bytes) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from proxyd.exchange import Exchange
+    from proxyd.gateway.asking import Services
     from proxyd.gateway.pipeline import Pipeline
     from proxyd.model import entities
     from proxyd.model.entities import Configuration
@@ -105,8 +106,12 @@ def compile_snapshot(
     digest: str,
     now: Callable[[], float] | None = None,
     overload: Overload | None = None,
+    asked: Services | None = None,
 ) -> Snapshot:
-    """Compile a configuration that has been checked; nothing runs yet. With ``now``, plugins are timed."""
+    """Compile a configuration that has been checked; nothing runs yet.
+
+    With ``now``, plugins are timed; ``asked`` is told of every service that plugins may ask.
+    """
     services = {
         identity: CompiledService(
             service,
@@ -133,6 +138,8 @@ def compile_snapshot(
                 rank=rank_of(route.tags, entity.tags if entity is not None else None),
             )
         )
+    if asked is not None:
+        asked.routes = {route.entity.id: route for route in compiled if route.entity is not None}
     router = Router((route.route, route) for route in compiled)
     return Snapshot(
         generation,

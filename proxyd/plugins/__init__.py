@@ -13,6 +13,7 @@ from proxyd.plugins.cors import Cors
 from proxyd.plugins.csrf import Csrf
 from proxyd.plugins.datadog import Datadog
 from proxyd.plugins.file_log import FileLog
+from proxyd.plugins.graphql import GraphQL
 from proxyd.plugins.hmac_auth import HmacAuth
 from proxyd.plugins.http_log import HttpLog
 from proxyd.plugins.internal_key import InternalKey
@@ -53,6 +54,7 @@ PLUGINS: tuple[type[Plugin[Any]], ...] = (
     IpRestriction,
     RequestSizeLimiting,
     Acl,
+    GraphQL,
     ConnectionLimiting,
     RateLimiting,
     ResponseRatelimiting,

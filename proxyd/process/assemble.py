@@ -12,6 +12,7 @@ from proxyd.clock import Clock, DeadlineWheel
 from proxyd.crypto.certificate import TlsError, read_pem
 from proxyd.downstream.connection import Limits
 from proxyd.errors import ConfigError, Place, Problem
+from proxyd.gateway.asking import Services
 from proxyd.gateway.paths import Targets
 from proxyd.gateway.snapshot import Snapshot, compile_snapshot, instantiate
 from proxyd.http1.parser import HeadLimits
@@ -38,6 +39,7 @@ from proxyd.upstream.registry import Registry
 from proxyd.upstream.tls import SYSTEM
 
 if TYPE_CHECKING:
+    from proxyd.gateway.asking import Asker
     from proxyd.model.load import Loaded
     from proxyd.model.redis import Redis
     from proxyd.model.settings import Settings
@@ -121,9 +123,11 @@ def make_snapshot(
     counting: Counting,
     key_sets: KeySets,
     overload: Overload | None = None,
+    asker: Asker | None = None,
 ) -> Snapshot:
     """Compile a configuration; nothing of it runs yet. Raises ConfigError."""
     configuration = loaded.configuration
+    asked = Services(asker) if asker is not None else None
     consumers = Consumers(configuration, clock.time())
     kit = Kit(
         consumers,
@@ -136,6 +140,7 @@ def make_snapshot(
         key_sets=key_sets,
         deliveries=telemetry.deliveries,
         meters=telemetry.meters,
+        caller=asked,
         authorities=authority_digests(loaded),
     )
     return compile_snapshot(
@@ -148,6 +153,7 @@ def make_snapshot(
         digest=loaded.hash,
         now=clock.now if times_plugins(settings) else None,
         overload=overload,
+        asked=asked,
     )
 
 

@@ -17,16 +17,15 @@ from proxyd.control.server import AppServer
 from proxyd.control.status import status_app
 from proxyd.downstream.listener import Connections, Listener
 from proxyd.errors import ConfigError, Place, Problem
-from proxyd.gateway.forward import Forwarder
-from proxyd.gateway.forwarded import RealIP, TrustedIPs
-from proxyd.gateway.handler import Handler
+from proxyd.gateway.forwarded import TrustedIPs
 from proxyd.gateway.tasks import Tasks
 from proxyd.process import assemble, seen
 from proxyd.process.drain import Drain
+from proxyd.process.handling import make_asker, make_handler
 from proxyd.process.overload import make_overload, watch_loop
 from proxyd.process.reports import Reports, consumer_labels
 from proxyd.process.retired import Retired
-from proxyd.process.timings import make_marks, make_slow_log
+from proxyd.process.timings import make_slow_log
 from proxyd.process.tls import Tls
 from proxyd.telemetry.access_log import open_access_log
 from proxyd.telemetry.events import get_logger
@@ -160,9 +159,12 @@ class Worker:
         self._counting = assemble.make_counting(settings, *self._counters)
         begun.callback(self._counting.close)
         self._key_sets = assemble.make_key_sets(settings, clock)
+        self._asker = make_asker(settings, clock, self._tasks)
         self._snapshot = await self._compile(self._loaded)
         begun.push_async_callback(self._stop_snapshot)
-        self._handler = self._make_handler(self._snapshot, trusted)
+        self._handler = make_handler(
+            self._snapshot, settings, clock, self._tasks, self.telemetry, trusted, self._asker, self._overload
+        )
         self.tls.take(await self.tls.load(self._loaded))
         context = self.tls.front.context if self.tls.front is not None else None
         await self._start_servers(context)
@@ -179,22 +181,6 @@ class Worker:
         self._not_ready = ""
         event = "worker started" if self._name else "started"
         log.notice(event, listen=self.addresses, status=self.status_addresses, routes=self._routes())
-
-    def _make_handler(self, snapshot: Snapshot, trusted: TrustedIPs) -> Handler:
-        settings = self.settings
-        clock = self._clock
-        marks = make_marks(settings, clock, trusted)
-        header = b"" if assemble.reads_preface(settings) else settings.real_ip_header.lower().encode()
-        real_ip = RealIP(trusted, header, recursive=settings.real_ip_recursive)
-        handler = Handler(
-            snapshot, clock, self._tasks, marks, real_ip, self.telemetry, settings.error_default_type
-        )
-        handler.overload = self._overload
-        send_id = "x-kong-request-id" in settings.headers_upstream
-        handler.forwarder = Forwarder(
-            clock.now, self._tasks, marks, handler.reply, handler.finished, send_request_id=send_id
-        )
-        return handler
 
     async def _start_servers(self, context: ssl.SSLContext | None) -> None:
         for listens, setting in (
@@ -223,6 +209,7 @@ class Worker:
             self._counting,
             self._key_sets,
             self._overload,
+            self._asker,
         )
         for warning in snapshot.balancers.warnings:
             log.warning(warning)

@@ -30,6 +30,7 @@ import pytest
 from proxyd.clock import Clock, DeadlineWheel
 from proxyd.downstream.listener import Connections
 from proxyd.downstream.protocol import Downstream
+from proxyd.gateway.asking import Asker
 from proxyd.gateway.forward import Forwarder
 from proxyd.gateway.forwarded import RealIP, TrustedIPs
 from proxyd.gateway.handler import Handler
@@ -515,13 +516,15 @@ class Talk:
         self.handler = Handler(
             self.snapshot, self.clock, self.tasks, marks, real_ip, self.telemetry, settings.error_default_type
         )
+        send_id = "x-kong-request-id" in settings.headers_upstream
+        self.handler.asker = Asker(self.clock.now, self.tasks, send_request_id=send_id)
         self.handler.forwarder = Forwarder(
             self.clock.now,
             self.tasks,
             marks,
             self.handler.reply,
             self.handler.finished,
-            send_request_id="x-kong-request-id" in settings.headers_upstream,
+            send_request_id=send_id,
         )
         self.limits = assemble.client_limits(settings)
         self.connections = Connections(self.wheel, settings.worker_connections, trusted)

@@ -1,0 +1,57 @@
+"""Settings to what carries requests: the handler, its forwarder, and what makes requests of the gateway's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxyd.gateway.asking import Asker
+from proxyd.gateway.forward import Forwarder
+from proxyd.gateway.forwarded import RealIP, TrustedIPs
+from proxyd.gateway.handler import Handler
+from proxyd.process.assemble import reads_preface
+from proxyd.process.timings import make_marks
+
+if TYPE_CHECKING:
+    from proxyd.clock import Clock
+    from proxyd.gateway.snapshot import Snapshot
+    from proxyd.gateway.tasks import Tasks
+    from proxyd.model.settings import Settings
+    from proxyd.overload.control import Overload
+    from proxyd.telemetry.record import Telemetry
+
+
+def make_asker(settings: Settings, clock: Clock, tasks: Tasks) -> Asker:
+    """Return what makes requests of the gateway's own."""
+    return Asker(clock.now, tasks, send_request_id=_sends_request_id(settings))
+
+
+def make_handler(
+    snapshot: Snapshot,
+    settings: Settings,
+    clock: Clock,
+    tasks: Tasks,
+    telemetry: Telemetry,
+    trusted: TrustedIPs,
+    asker: Asker,
+    overload: Overload | None,
+) -> Handler:
+    """Return a handler, complete."""
+    marks = make_marks(settings, clock, trusted)
+    header = b"" if reads_preface(settings) else settings.real_ip_header.lower().encode()
+    real_ip = RealIP(trusted, header, recursive=settings.real_ip_recursive)
+    handler = Handler(snapshot, clock, tasks, marks, real_ip, telemetry, settings.error_default_type)
+    handler.forwarder = Forwarder(
+        clock.now,
+        tasks,
+        marks,
+        handler.reply,
+        handler.finished,
+        send_request_id=_sends_request_id(settings),
+    )
+    handler.asker = asker
+    handler.overload = overload
+    return handler
+
+
+def _sends_request_id(settings: Settings) -> bool:
+    return "x-kong-request-id" in settings.headers_upstream
