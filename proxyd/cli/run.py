@@ -14,10 +14,10 @@ from proxyd.errors import ProxydError
 from proxyd.master.count import count_of
 from proxyd.master.master import Master
 from proxyd.master.member import Member
+from proxyd.model.files import FileWatch, stamp_of
 from proxyd.model.grammar import split_port
 from proxyd.model.load import read_text
 from proxyd.process import inherited, pid_file
-from proxyd.process.files import FileWatch, stamp_of
 from proxyd.process.life import Life
 from proxyd.process.notify import Notifier
 from proxyd.process.pid_file import PidFile

@@ -18,8 +18,8 @@ from proxyd.telemetry.events import get_logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from proxyd.model.files import FileWatch
     from proxyd.model.settings import Settings
-    from proxyd.process.files import FileWatch
     from proxyd.telemetry.source import ConfigState
     from proxyd.telemetry.writer import LineWriter
 

@@ -15,8 +15,8 @@ from proxyd.crypto.certificate import TlsError, is_path, read_facts, read_pem
 from proxyd.downstream.certificates import build_certificates
 from proxyd.downstream.tls import TlsFront
 from proxyd.errors import ConfigError, Place, Problem
+from proxyd.model.files import stamp_of
 from proxyd.process.authorities import client_authorities
-from proxyd.process.files import stamp_of
 from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.source import CertificateState, TlsState
 from proxyd.upstream.tls import SYSTEM
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from proxyd.clock import Clock
     from proxyd.downstream.certificates import Certificates
     from proxyd.model.entities import Configuration
+    from proxyd.model.files import Stamp
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
-    from proxyd.process.files import Stamp
 
 SOON = 14 * 86_400  # seconds before its end in which a certificate is warned of
 

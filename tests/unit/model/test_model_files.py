@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from proxyd.process.files import FileWatch, stamp_of
+from proxyd.model.files import FileWatch, stamp_of
 
 
 def watch(path):
