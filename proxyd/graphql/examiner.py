@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from proxyd.exchange import Operated
 from proxyd.graphql.document import Document
+from proxyd.graphql.naming import is_named, not_supported
 from proxyd.graphql.refusal import Refused
 
 if TYPE_CHECKING:
+    from asyncio import Future
     from collections.abc import Sequence
 
     from proxyd.exchange import Exchange
@@ -30,6 +32,16 @@ class Step(Protocol):
         """Look at what depends on the caller or on the variables; raises Refused."""
 
 
+class Resolver(Protocol):
+    """Who knows the documents that clients name instead of sending them, and which of those they send may be known."""
+
+    def resolve(self, exchange: Exchange, asked: Asked) -> Future[None] | None:
+        """Put the document that is meant into ``asked``, or why it is refused; waits only where it is kept elsewhere."""
+
+    def keep(self, asked: Asked) -> None:
+        """Keep a document that has passed, by the name that its client gives it (``asked.offered``)."""
+
+
 class Examiner:
     """Documents by their text, and the steps that each of them goes through; one per plugin instance.
 
@@ -38,10 +50,16 @@ class Examiner:
     """
 
     def __init__(
-        self, steps: Sequence[Step] = (), *, max_tokens: int | None = None, max_size: int = 16_777_216
+        self,
+        steps: Sequence[Step] = (),
+        *,
+        max_tokens: int | None = None,
+        max_size: int = 16_777_216,
+        resolver: Resolver | None = None,
     ) -> None:
         self._steps = tuple(steps)
         self._checks = tuple(step.check for step in steps)
+        self._resolver = resolver
         self._max_tokens = max_tokens
         self._max_size = max_size
         self._size = 0
@@ -50,8 +68,21 @@ class Examiner:
     def __repr__(self) -> str:
         return f"<Examiner documents={len(self._documents)}>"
 
+    def resolve(self, exchange: Exchange, asked: Asked) -> Future[None] | None:
+        """Find the document of what is asked; what is returned has to be waited for, and never fails.
+
+        Comes before ``examine``, which raises what stands in the way.
+        """
+        if self._resolver is not None:
+            return self._resolver.resolve(exchange, asked)
+        if not asked.query and is_named(asked):
+            asked.refused = not_supported()
+        return None
+
     def examine(self, exchange: Exchange, asked: Asked) -> Operation:
         """Return the operation that is asked for, and note it in the exchange; raises Refused."""
+        if asked.refused is not None:
+            raise asked.refused
         known = self._documents.get(asked.query)
         operated = exchange.graphql
         if operated is None:
@@ -71,6 +102,8 @@ class Examiner:
             raise operation.verdict
         for check in self._checks:
             check(exchange, asked, operation)
+        if asked.offered and self._resolver is not None:
+            self._resolver.keep(asked)
         return operation
 
     def _learn(self, text: str) -> Document | Refused:

@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote, urlencode
 
 import orjson
 
 from proxyd.graphql.refusal import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class Asked:
     """One operation that a client asks for; ``members`` are the request's, as they came.
 
-    ``query`` is empty where the client names a document instead (persisted queries).
+    ``query`` is empty where the client names a document instead (persisted queries), until that has been found.
+    ``offered`` is the name by which the client wants its document kept. Once ``rewritten``, the members are what the
+    backend is to be asked, and no longer what came. ``refused`` is why there is nothing to be examined.
     """
 
-    __slots__ = ("extensions", "members", "name", "query", "variables")
+    __slots__ = (
+        "extensions",
+        "members",
+        "name",
+        "offered",
+        "query",
+        "refused",
+        "rewritten",
+        "variables",
+    )
 
     def __init__(self, members: Mapping[str, Any]) -> None:
         self.members = members
+        self.offered = ""
+        self.rewritten = False
+        self.refused: Refused | None = None
         self.query: str = members.get("query") or ""
         self.name: str | None = members.get("operationName")
         self.variables: Mapping[str, Any] = members.get("variables") or {}
@@ -30,6 +44,22 @@ class Asked:
 
     def __repr__(self) -> str:
         return f"<Asked {self.name or 'anonymous'} {len(self.query)} characters>"
+
+
+def write_body(asked: Sequence[Asked], *, batch: bool) -> bytes:
+    """Return the body of a POST that asks for the same."""
+    return orjson.dumps([one.members for one in asked] if batch else asked[0].members)
+
+
+def write_query(asked: Asked) -> str:
+    """Return the parameters of a GET that asks for the same, without the ``?``."""
+    return urlencode(
+        [
+            (name, value if isinstance(value, str) else orjson.dumps(value).decode())
+            for name, value in asked.members.items()
+        ],
+        quote_via=quote,
+    )
 
 
 def read_body(body: bytes) -> list[Asked]:

@@ -5,20 +5,22 @@ Not Kong's. What each part does stands in ``proxyd.graphql``; here they are put 
 
 from __future__ import annotations
 
+from asyncio import gather
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from proxyd import plugin
+from proxyd.exchange import Reply
 from proxyd.graphql.examiner import Examiner
 from proxyd.graphql.refusal import Refused, refuse
-from proxyd.graphql.request import read_body, read_query
+from proxyd.graphql.request import read_body, read_query, write_body, write_query
 
 if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Awaitable
 
-    from proxyd.exchange import Exchange, Reply
+    from proxyd.exchange import Exchange
     from proxyd.graphql.request import Asked
 
 
@@ -64,23 +66,55 @@ class GraphQL(plugin.Plugin[Config]):
         return None
 
     async def _wait(self, exchange: Exchange, body: Future[bytes]) -> Reply | None:
-        return self._examine_body(exchange, await body)
+        found = self._examine_body(exchange, await body)
+        return found if found is None or isinstance(found, Reply) else await found
 
-    def _examine_body(self, exchange: Exchange, body: bytes) -> Reply | None:
+    def _examine_body(self, exchange: Exchange, body: bytes) -> Reply | Awaitable[Reply | None] | None:
         try:
             return self._examine(exchange, read_body(body))
         except Refused as refused:
             return refuse(exchange, refused)
 
-    def _examine_query(self, exchange: Exchange) -> Reply | None:
+    def _examine_query(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
         try:
             return self._examine(exchange, [read_query(exchange.request.query[1:])])
         except Refused as refused:
             return refuse(exchange, refused)
 
-    def _examine(self, exchange: Exchange, asked: list[Asked]) -> Reply | None:
+    def _examine(self, exchange: Exchange, asked: list[Asked]) -> Reply | Awaitable[Reply | None] | None:
+        waiting = [
+            elsewhere for one in asked if (elsewhere := self._examiner.resolve(exchange, one)) is not None
+        ]
+        if waiting:
+            return self._examine_later(exchange, asked, waiting)
+        return self._examine_found(exchange, asked)
+
+    async def _examine_later(
+        self, exchange: Exchange, asked: list[Asked], waiting: list[Future[None]]
+    ) -> Reply | None:
+        """Wait for documents that are kept elsewhere."""
+        await gather(*waiting)
+        try:
+            return self._examine_found(exchange, asked)
+        except Refused as refused:
+            return refuse(exchange, refused)
+
+    def _examine_found(self, exchange: Exchange, asked: list[Asked]) -> Reply | None:
+        rewritten = False
         for one in asked:
             operation = self._examiner.examine(exchange, one)
             if operation.type == "mutation" and exchange.request.method == "GET":
                 raise Refused(405, "METHOD_NOT_ALLOWED", "Mutations are asked for by POST", well_formed=False)
+            rewritten = rewritten or one.rewritten
+        if rewritten:
+            self._rewrite(exchange, asked)
         return None
+
+    @staticmethod
+    def _rewrite(exchange: Exchange, asked: list[Asked]) -> None:
+        """Have the backend asked for documents that the client has only named."""
+        if exchange.buffered is not None:
+            batch = exchange.buffered.lstrip()[:1] == b"["
+            exchange.buffered = write_body(asked, batch=batch)
+        else:
+            exchange.request.query = f"?{write_query(asked[0])}"
