@@ -14,6 +14,12 @@ from e2e_command import Running
 from e2e_eventful import FAILED, SETTINGS, Crowded, Eventful, busy
 from e2e_events import Events
 from e2e_gateway import Gateway, config_for
+from e2e_graphql import (  # noqa: F401 - fixtures
+    graphql_backends,
+    graphql_client,
+    graphql_scripts,
+    strawberry_backend,
+)
 from e2e_master import Gang
 from e2e_prometheus import PROMETHEUS, Prometheus
 from e2e_wire import OK, Origin, Wire, connect
