@@ -46,12 +46,12 @@ class Tunnel:
     def go_away(self) -> bytes:
         """Send the upstream a close frame, and return the client's.
 
-        An end that is in the middle of a frame, or was sent a close frame before, gets none: it sees the connection
-        close.
+        An end that is in the middle of a frame, was sent a close frame before, or was told that no more comes, gets
+        none: it sees the connection close.
         """
         self.leaving = True
         if self._inward.between and not self._inward.closed:
             self.other.write(close_frame(GOING_AWAY, masked=True))
-        if self._outward.between and not self._outward.closed:
+        if self._outward.between and not self._outward.closed and not self.ended:
             return close_frame(GOING_AWAY, masked=False)
         return b""

@@ -144,8 +144,8 @@ class UpstreamConnection:
         self._write_timeout = write_timeout
 
     def write(self, data: bytes) -> None:
-        """Send bytes of the request, or of the tunnel."""
-        if not self._closing:
+        """Send bytes of the request, or of the tunnel; nothing behind a tunnel's end."""
+        if not self._closing and not self._ended:
             self.transport.write(data)
             if self._tunnel is not None:  # idle is when both directions are
                 self.deadline = self._wheel.now() + self._read_timeout

@@ -289,6 +289,23 @@ async def test_an_abrupt_end_is_passed_on(gateway, origin, raw, end, how):
     assert [peer.pool.open for peer in proxy.worker._registry.peers] == [0]
 
 
+@pytest.mark.parametrize("side", ["client", "server"])
+async def test_a_half_that_has_ended_is_sent_no_close_frame(gateway, origin, raw, side):
+    """A gateway that stops says 1001 to the end that still listens, and stops in good order."""
+    client, server, proxy = await switched(gateway, origin, raw)
+    ends = {"client": (client, server), "server": (server, client)}
+    leaving, staying = ends[side]
+    leaving.half_close()
+    assert await staying.rest() == b""
+    await proxy.worker.stop(drain=0.0)
+    told = await leaving.rest()
+    if side == "client":
+        assert told == b"\x88\x02\x03\xe9"
+    else:
+        assert (told[:2], len(told)) == (b"\x88\x82", 8)
+    assert (await only_line(proxy))["status"] == 101
+
+
 async def test_the_bytes_of_a_tunnel_are_counted(gateway, origin, raw):
     """The access line has what each side sent through the tunnel."""
     client, server, proxy = await switched(gateway, origin, raw)
