@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from proxyd.clock import Watched
     from proxyd.exchange import Exchange, Reply
     from proxyd.http1.headers import Headers
     from proxyd.http1.message import RequestHead, ResponseHead
@@ -110,6 +111,18 @@ class Way(Protocol):
     def close(self) -> None:
         """End a tunnel, after what was written to it."""
 
+    def pause(self) -> None:
+        """Take nothing more from the client of a tunnel for now."""
+
+    def resume(self) -> None:
+        """Take it again."""
+
+    def now(self) -> float:
+        """Return the monotonic time, in seconds."""
+
+    def watch(self, thing: Watched, deadline: float) -> None:
+        """Have ``thing.deadline_passed`` called at a time; see ``clock.DeadlineWheel``."""
+
 
 class Carrier(Protocol):
     """Who carries a request instead of the forwarder."""
@@ -124,7 +137,7 @@ class Carrier(Protocol):
         """Tell a client that has its WebSocket already that a phase has answered; ``Way.close`` is to follow."""
 
     def gone(self) -> None:
-        """Hear that the client is gone; the way is closed."""
+        """Hear that the client is gone; the way is closed. Behind ``meet``, before ``carry`` too."""
 
     def writable(self, writable: bool) -> None:
         """Hear whether the client takes more for now."""

@@ -19,6 +19,7 @@ from proxyd.http1.parser import HeadLimits  # noqa: TC001  # a compiled dataclas
 if TYPE_CHECKING:
     import asyncio
 
+    from proxyd.clock import Watched
     from proxyd.downstream.listener import Connections
     from proxyd.downstream.proxy_protocol import Source
     from proxyd.exchange import Client
@@ -86,6 +87,10 @@ class ClientConnection:
             self._transport.abort()
         else:
             self.close()
+
+    def watch(self, thing: Watched, deadline: float) -> None:
+        """Have something called at a time, for whoever answers."""
+        self._wheel.watch(thing, deadline)
 
     def _within(self, seconds: float) -> None:
         """Expect something to happen within a time."""

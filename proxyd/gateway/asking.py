@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from proxyd.carrier import Pipe, Receiver
+    from proxyd.clock import Watched
     from proxyd.gateway.route import CompiledRoute
     from proxyd.gateway.sink import BodyReceiver, ClientOwner, ClientSink
     from proxyd.gateway.tasks import Tasks
@@ -164,6 +165,10 @@ class Asked:
 
     def read(self, limit: int) -> Future[bytes]:
         """Never: no phase runs."""
+        raise NotImplementedError
+
+    def watch(self, thing: Watched, deadline: float) -> None:
+        """Never: whoever asks has a client to watch for."""
         raise NotImplementedError
 
     def write(self, data: bytes) -> None:

@@ -164,11 +164,11 @@ class Handler:
         try:
             reply = await outcome
         except Exception as error:  # noqa: BLE001  # the same
-            if not exchange.aborted:
+            if not exchange.ended:
                 self._crashed(exchange, route, sink, error)
             return
-        if exchange.aborted:
-            return  # the plugin took its cancellation for something else: the exchange is over all the same
+        if exchange.ended:
+            return  # its client is gone, or its carrier has ended it, whatever the plugin says
         if reply is not None:
             self.reply(exchange, route, sink, reply)
         else:
@@ -279,9 +279,13 @@ class Waiting:
         """Stop waiting: nobody does any more."""
         if self.task is not None and not self.task.done():
             self.task.cancel()
-            self._exchange.status = 499
-            self._exchange.aborted = True
-            self._handler.finished(self._exchange, self._route)
+            exchange = self._exchange
+            if exchange.upgraded:  # a carrier has taken its WebSocket already, and hears of it too
+                exchange.way.client_gone()
+                return
+            exchange.status = 499
+            exchange.aborted = True
+            self._handler.finished(exchange, self._route)
 
     def client_writable(self, writable: bool) -> None:
         """Hear of a slow client: nothing is being written yet."""

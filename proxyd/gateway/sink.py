@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from asyncio import Future
 
     from proxyd.carrier import Pipe
+    from proxyd.clock import Watched
     from proxyd.errors import ProtocolError
 
 
@@ -81,3 +82,6 @@ class ClientSink(Protocol):
 
     def tunnel(self, other: Pipe) -> Pipe:
         """Turn the connection into a pipe to ``other``; returns this end."""
+
+    def watch(self, thing: Watched, deadline: float) -> None:
+        """Have ``thing.deadline_passed`` called at a time."""

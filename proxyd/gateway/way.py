@@ -11,6 +11,7 @@ from proxyd.http1.message import SWITCHING
 
 if TYPE_CHECKING:
     from proxyd.carrier import Call, Carrier, Pipe, Receiver
+    from proxyd.clock import Watched
     from proxyd.exchange import Exchange
     from proxyd.gateway.handler import Handler
     from proxyd.gateway.route import CompiledRoute
@@ -114,6 +115,26 @@ class Way:
             self.exchange.response_ended = self._handler.now()
             self._record()
             self._sink.finish()
+
+    def pause(self) -> None:
+        """Take nothing more from the client."""
+        if not self._over:
+            self._sink.pause_body()
+
+    def resume(self) -> None:
+        """Take it again."""
+        if not self._over:
+            self._sink.resume_body()
+
+    # --- time ------------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Return the monotonic time."""
+        return self._handler.now()
+
+    def watch(self, thing: Watched, deadline: float) -> None:
+        """Have something called at a time."""
+        self._sink.watch(thing, deadline)
 
     # --- the client's side -----------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from proxyd.exchange import Reply
 from proxyd.graphql.examiner import Examiner
 from proxyd.graphql.refusal import Refused, refuse
 from proxyd.graphql.request import read_body, read_query, write_body, write_query
+from proxyd.graphql.subscriptions.settings import Subscriptions
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -31,6 +32,8 @@ class Config(plugin.Config):
     """Bytes of the largest body of a request."""
     max_tokens: int = Field(2000, gt=0)
     """Tokens of the longest document."""
+    subscriptions: Subscriptions = Subscriptions()
+    """WebSockets."""
 
 
 class GraphQL(plugin.Plugin[Config]):

@@ -1,7 +1,8 @@
 """What stands between the client's side of subscriptions and the backend's: results, whatever they are wrapped in.
 
-A client's side (a WebSocket session, an SSE answer) knows a ``Source`` and not how the backend is spoken to; a source knows
-``Listener`` and not how its client is. Payloads are passed on as the bytes that came, unless somebody has to look.
+A client's side (a WebSocket session, an SSE answer) holds a ``Source`` and does not know how the backend is spoken to; a
+source knows its ``Holder`` and a ``Listener`` for each operation, and not how their client is. Payloads are passed on as the
+bytes that came, unless somebody has to look.
 """
 
 from __future__ import annotations
@@ -26,6 +27,19 @@ class Listener(Protocol):
         """Hear that there are no more."""
 
 
+class Holder(Protocol):
+    """Who holds a source, and hears what concerns the whole of it."""
+
+    def opened(self, payload: bytes) -> None:
+        """Hear that it takes operations from now on; with what the backend acknowledges, as JSON, empty for nothing."""
+
+    def lost(self, code: int, reason: str) -> None:
+        """Hear that it is gone, whether it was open or not, and no listener hears any more.
+
+        ``code`` is what a client's WebSocket is closed with, one that lets clients come back where that may help.
+        """
+
+
 class Subscription(Protocol):
     """One operation under way at a source."""
 
@@ -42,8 +56,14 @@ class Subscription(Protocol):
 class Source(Protocol):
     """Where the results of one client's operations come from."""
 
+    def open(self, payload: bytes) -> None:
+        """Begin; the holder hears of the outcome, perhaps before this returns. The payload is connection_init's, or empty."""
+
     def subscribe(self, asked: Asked, operation: Operation, listener: Listener) -> Subscription:
-        """Begin an operation that has been examined; queries and mutations too, as clients send them this way."""
+        """Begin an operation that has been examined, once the source is open; queries and mutations too.
+
+        The listener may hear of its end before this returns.
+        """
 
     def close(self) -> None:
-        """End them all; no listener hears of it."""
+        """End them all; nobody hears of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import ClassVar
 
 import pytest
@@ -22,6 +23,7 @@ UPGRADE = (
 )
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 ASKED_UP = b"GET / HTTP/1.1\r\nHost: 10.0.0.1\r\nX-Asked: 1\r\n"
+UPGRADED_UP = ASKED_UP + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
 
 class Carrying(Config):
@@ -33,6 +35,8 @@ class Carrying(Config):
     """Whether it takes the client's WebSocket before the access phases."""
     refused: bool = False
     """Whether an access phase then answers."""
+    waits: bool = False
+    """Whether it waits then, with the WebSocket taken, until the carrier is told to go on."""
 
 
 class Recorder:
@@ -217,6 +221,9 @@ class Carries(Plugin[Carrying]):
 
     async def _wait(self, exchange):
         exchange.carrier.take()
+        if self.config.waits:
+            exchange.carrier.going_on = asyncio.get_running_loop().create_future()
+            await exchange.carrier.going_on
 
     def access(self, exchange):
         if exchange.carrier is None:
@@ -371,7 +378,7 @@ async def test_a_websocket_may_be_taken(talk, made, early):
     client = await carried(talk, "socket", early=early)
     await talk(
         client.sends(UPGRADE),
-        talk.upstream.receives(ASKED_UP + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"),
+        talk.upstream.receives(UPGRADED_UP),
         client.receives(SWITCH),
         client.sends(b"soon"),
         talk.upstream.sends(
@@ -410,7 +417,7 @@ async def test_an_upstream_that_does_not_switch_fails_the_carrier(talk):
     client = await carried(talk, "socket")
     await talk(
         client.sends(UPGRADE),
-        talk.upstream.receives(ASKED_UP + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"),
+        talk.upstream.receives(UPGRADED_UP),
         client.receives(SWITCH),
         talk.upstream.sends(b"nonsense\r\n\r\n"),
         talk.upstream.is_aborted(),
@@ -426,7 +433,7 @@ async def test_a_client_that_leaves_its_websocket_is_told_to_the_carrier(talk, m
     client = await carried(talk, "socket")
     await talk(
         client.sends(UPGRADE),
-        talk.upstream.receives(ASKED_UP + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"),
+        talk.upstream.receives(UPGRADED_UP),
         client.receives(SWITCH),
         talk.upstream.sends(
             b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -437,6 +444,45 @@ async def test_a_client_that_leaves_its_websocket_is_told_to_the_carrier(talk, m
         talk.pooled(GONE),
     )
     assert made[0].heard == ["gone"]
+
+
+async def test_a_client_that_leaves_before_the_phases_are_through_is_told_to_the_carrier(talk, made):
+    """Its WebSocket has been taken already; the phases are not gone through any more."""
+    client = await carried(talk, "socket", early=True, waits=True)
+    await talk(
+        client.sends(UPGRADE),
+        client.receives(SWITCH),
+        client.resets(),
+        talk.logged("GET / 101"),
+    )
+    assert made[0].heard == ["gone"]
+    assert made[0].going_on.cancelled()
+    assert talk.dialled == []
+
+
+async def test_a_carrier_may_end_before_the_phases_are_through(talk, made):
+    """Whatever they would say then, the exchange is over."""
+    client = await carried(talk, "socket", early=True, waits=True, refused=True)
+    await talk(client.sends(UPGRADE), client.receives(SWITCH))
+    made[0].way.close()
+    made[0].going_on.set_result(None)
+    await talk(client.is_closed(), talk.logged("GET / 101"))
+    assert made[0].heard == []
+
+
+async def test_a_carrier_may_pause_its_client(talk, made):
+    """And it is called at the time that it asks for."""
+    client = await carried(talk, "socket")
+    await talk(client.sends(UPGRADE), talk.upstream.receives(UPGRADED_UP), client.receives(SWITCH))
+    made[0].way.pause()
+    made[0].deadline = made[0].slot = 0
+    made[0].deadline_passed = lambda: made[0].heard.append("time")
+    made[0].way.watch(made[0], made[0].way.now() + 2.0)
+    await talk(client.is_held(), client.sends(b"later"), talk.passes(3))
+    assert made[0].heard == ["time"]
+    made[0].way.resume()
+    await talk(client.is_read(), client.resets(), talk.upstream.is_aborted())
+    assert made[0].heard == ["time", b"later", "gone"]
 
 
 async def test_without_a_carrier_nothing_changes(talk):
