@@ -72,19 +72,20 @@ def _request(method: str, path: str, rng: random.Random, more: dict[str, str]) -
     return f"{method} {path} HTTP/1.1\r\n{lines}\r\n"
 
 
-def lua_script(heads: list[str], body: int = 0) -> str:
+def lua_script(heads: list[str], body: int | str = 0) -> str:
     """Return the wrk script that sends ``heads`` in turn and ends by printing one ``RESULT {json}`` line.
 
-    Each is followed by the same ``body`` bytes.
+    Each is followed by the same ``body``, or by so many bytes.
     """
     # A JSON string of printable ASCII and \r\n is also a Lua string.
     table = ",\n".join(json.dumps(head) for head in heads)
+    text = json.dumps(body) if isinstance(body, str) else f'string.rep("x", {body})'
     return f"""local heads = {{
 {table}
 }}
 local count, next_one = #heads, 0
-if {body} > 0 then
-  local body = string.rep("x", {body})
+local body = {text}
+if #body > 0 then
   for index = 1, count do heads[index] = heads[index] .. body end
 end
 request = function()

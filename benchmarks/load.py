@@ -79,14 +79,15 @@ def write_script(
     path: Callable[[int, random.Random], str],
     count: int,
     headers: Mapping[str, Header] | None = None,
-    upload: int = 0,
+    upload: int | str = 0,
 ) -> Path:
     """Write the wrk script whose requests have the paths that ``path`` makes, and ``headers`` beside the usual.
 
-    With ``upload``, they are POSTs of so many bytes.
+    With ``upload``, they are POSTs of this body, or of so many bytes.
     """
     script = directory / f"{name}.lua"
-    script.write_text(lua_script(requests(path, count, headers, upload), upload), encoding="ascii")
+    length = len(upload) if isinstance(upload, str) else upload
+    script.write_text(lua_script(requests(path, count, headers, length), upload), encoding="ascii")
     return script
 
 

@@ -6,7 +6,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from benchmarks.origin_server import DOWNLOAD, SMALL
+from benchmarks.origin_server import DOWNLOAD, GRAPHQL, SMALL
 from benchmarks.peers.nginx import main_context
 from benchmarks.process import Command, Server, free_port
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def static_origin(directory: Path, core: int) -> Server:
-    """Return the backend of the request-rate scenarios, not started: small JSON, and 100 KiB under /download."""
+    """Return the backend of the request-rate scenarios, not started: small JSON, a GraphQL answer under /graphql, 100 KiB under /download."""
     binary = shutil.which("nginx")
     if binary is None:
         return streaming_origin(directory, core)
@@ -36,6 +36,13 @@ def streaming_origin(directory: Path, core: int) -> Server:
     return Server("origin-python", command, port=port, core=core, directory=directory)
 
 
+def graphql_origin(directory: Path, core: int) -> Server:
+    """Return the backend of subscriptions, not started."""
+    port = free_port()
+    command = Command([sys.executable, "-m", "benchmarks.graphql_origin", str(port)])
+    return Server("origin-graphql", command, port=port, core=core, directory=directory)
+
+
 def _config(home: Path, port: int) -> str:
     # $request_id is fresh in every answer, so that no proxy gains by remembering the last head.
     return f"""{main_context(home)}
@@ -54,6 +61,10 @@ http {{
     location / {{
       default_type application/json;
       return 200 '{SMALL.decode()}';
+    }}
+    location /graphql {{
+      default_type application/json;
+      return 200 '{GRAPHQL.decode()}';
     }}
     location /download {{
       alias {home}/download;

@@ -21,6 +21,10 @@ SMALL = (
     b'{"id":48213,"sku":"TEA-0042","name":"Assam, loose leaf","price":{"amount":"7.90","currency":"EUR"},'
     b'"stock":118,"updated":"2026-03-14T09:26:53Z"}'
 )
+GRAPHQL = (
+    b'{"data":{"customer":{"id":"48213","name":"Ann","orders":[{"id":"9001","total":{"amount":"7.90","currency":"EUR"},'
+    b'"items":[{"sku":"TEA-0042","name":"Assam, loose leaf","quantity":2}]}]}}}'
+)
 DOWNLOAD = b"0123456789abcdef" * 6400  # 100 KiB
 CHUNK = b"x" * 65_536
 PAUSES = 4
@@ -85,7 +89,7 @@ class Origin(asyncio.Protocol):
             self._transport.write(self._head(b"application/octet-stream", self._to_send))
             self._pump()
         elif target.startswith((b"/upload", b"/sink")):
-            self._upload = self._to_receive = int(_header(head, b"content-length"))
+            self._upload = self._to_receive = int(header(head, b"content-length"))
             self._pauses = target.startswith(b"/upload")
             self._receive = self._discard
             rest, self._buffer = self._buffer, b""
@@ -93,11 +97,9 @@ class Origin(asyncio.Protocol):
         elif target.startswith(b"/events"):
             self._transport.write(EVENTS_HEAD)
             self._streams.add(self._transport)
-        elif _header(head, b"upgrade"):
+        elif header(head, b"upgrade"):
             self._receive = self._echo
-            key = base64.b64encode(
-                hashlib.sha1(_header(head, b"sec-websocket-key") + WEBSOCKET_GUID).digest()
-            )
+            key = base64.b64encode(hashlib.sha1(header(head, b"sec-websocket-key") + WEBSOCKET_GUID).digest())
             self._transport.write(
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 b"Sec-WebSocket-Accept: " + key + b"\r\n\r\n"
@@ -137,7 +139,7 @@ class Origin(asyncio.Protocol):
         self._buffer += data
         out = bytearray()
         at = 0
-        while (frame := _frame(self._buffer, at)) is not None:
+        while (frame := frame_at(self._buffer, at)) is not None:
             start, end = frame
             mask = self._buffer[start - 4 : start]
             out += self._buffer[at : at + 1]
@@ -155,7 +157,7 @@ class Origin(asyncio.Protocol):
             self._transport.write(bytes(out))
 
 
-def _frame(buffer: bytes, at: int) -> tuple[int, int] | None:
+def frame_at(buffer: bytes, at: int) -> tuple[int, int] | None:
     """Return where the payload of the frame at ``at`` begins and ends, or None while it is not there whole."""
     if len(buffer) < at + 2:
         return None
@@ -166,7 +168,8 @@ def _frame(buffer: bytes, at: int) -> tuple[int, int] | None:
     return (start, start + length) if len(buffer) >= start + length else None
 
 
-def _header(head: bytes, name: bytes) -> bytes:
+def header(head: bytes, name: bytes) -> bytes:
+    """Return the value of a header, by its name in lower case; empty where there is none."""
     for line in head.split(b"\r\n")[1:]:
         key, _, value = line.partition(b":")
         if key.lower() == name:

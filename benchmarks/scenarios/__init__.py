@@ -9,6 +9,9 @@ from benchmarks.scenarios import (
     download,
     events,
     exactness,
+    graphql,
+    graphql_hostile,
+    graphql_subscriptions,
     handshakes,
     latency,
     many,
@@ -50,4 +53,7 @@ SCENARIOS: dict[str, Callable[[Bench], Section]] = {
     "exactness": exactness.run,
     "processes": processes.run,
     "overload": overload.run,
+    "graphql": graphql.run,
+    "graphql-hostile": graphql_hostile.run,
+    "graphql-subscriptions": graphql_subscriptions.run,
 }

@@ -11,6 +11,7 @@ from benchmarks.scenarios.compare import Probe, in_turn, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from benchmarks.peers.base import Peer
     from benchmarks.process import Server
@@ -29,6 +30,7 @@ def rounds(
     unit: str,
     *,
     probe: Probe,
+    make_origin: Callable[[Path, int], Server] = streaming_origin,
 ) -> dict[tuple[str, str], list[Result]]:
     """Put each of ``loads``, by its title, on each of ``peers``, ``bench.rounds`` times.
 
@@ -37,7 +39,7 @@ def rounds(
     """
     taken: dict[tuple[str, str], list[Result]] = {(peer.name, title): [] for peer in peers for title in loads}
     failures: dict[str, str] = {}
-    with streaming_origin(bench.directory, bench.load_core) as origin:
+    with make_origin(bench.directory, bench.load_core) as origin:
         for number, peer in in_turn(peers, bench.rounds):
             if peer.name in failures:
                 continue

@@ -21,18 +21,16 @@ if TYPE_CHECKING:
     from benchmarks.peers.base import Certificate, Peer
     from benchmarks.scenarios.base import Bench
 
-COLUMNS = [
-    "proxy",
-    "requests/s",
-    "CPU µs/request",
-    "p50 ms",
-    "p99 ms",
-    "requests/s ÷ nginx",
-    "CPU ÷ nginx",
-    "proxy core",
-    "load core",
-]
 REFERENCE = "nginx"
+
+
+def columns(reference: str = REFERENCE) -> list[str]:
+    """Return the columns of a table that holds every row to the one of ``reference``."""
+    measured = ["proxy", "requests/s", "CPU µs/request", "p50 ms", "p99 ms"]
+    return [*measured, f"requests/s ÷ {reference}", f"CPU ÷ {reference}", "proxy core", "load core"]
+
+
+COLUMNS = columns()
 SATURATED = 0.95
 NOISE = 0.03
 
@@ -52,7 +50,9 @@ class Probe:
     streams: bool = False
 
 
-def compare(bench: Bench, name: str, title: str, peers: Sequence[Peer], probe: Probe) -> Section:
+def compare(
+    bench: Bench, name: str, title: str, peers: Sequence[Peer], probe: Probe, reference: str = REFERENCE
+) -> Section:
     """Measure each of ``peers`` ``bench.rounds`` times; one that fails or errs is shown as invalid."""
     samples: dict[str, list[Sample]] = {peer.name: [] for peer in peers}
     failures: dict[str, str] = {}
@@ -77,8 +77,8 @@ def compare(bench: Bench, name: str, title: str, peers: Sequence[Peer], probe: P
     return Section(
         name,
         title,
-        COLUMNS,
-        rows(samples, failures),
+        columns(reference),
+        rows(samples, failures, reference),
         notes(samples, failures),
         {"samples": raw, "failed": failures},
         figures={peer: figures(taken) for peer, taken in samples.items() if _valid(peer, taken, failures)},
@@ -128,11 +128,13 @@ def _valid(peer: str, taken: list[Sample], failures: dict[str, str]) -> bool:
     return peer not in failures and bool(taken) and not any(sample.errors for sample in taken)
 
 
-def rows(samples: dict[str, list[Sample]], failures: dict[str, str]) -> list[list[str]]:
+def rows(
+    samples: dict[str, list[Sample]], failures: dict[str, str], reference: str = REFERENCE
+) -> list[list[str]]:
     """Return one row per proxy; medians, with the lowest and highest round beside them."""
-    reference = samples.get(REFERENCE) or []
-    base_rate = statistics.median(sample.rate for sample in reference) if reference else 0.0
-    base_cpu = statistics.median(sample.cpu_us for sample in reference) if reference else 0.0
+    base = samples.get(reference) or []
+    base_rate = statistics.median(sample.rate for sample in base) if base else 0.0
+    base_cpu = statistics.median(sample.cpu_us for sample in base) if base else 0.0
     lines = []
     for peer, taken in samples.items():
         if not _valid(peer, taken, failures):

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import machine
 from benchmarks.peers import PEERS
-from benchmarks.scenarios import SCENARIOS, events
+from benchmarks.scenarios import SCENARIOS, events, graphql_hostile, graphql_subscriptions
 from benchmarks.scenarios import base as scenarios_base
 from benchmarks.scenarios.base import Bench
 
@@ -37,6 +37,35 @@ def test_a_scenario_measures_both(bench, name):
     assert {row[0] for row in section.rows} == {"nginx", "proxyd"}
     assert set(section.figures) == {"nginx", "proxyd"}
     assert all(value > 0 for values in section.figures.values() for value in values.values())
+
+
+def test_graphql_is_held_to_rest(bench):
+    """Every row is measured, and the ratio of the row without the plugin is one."""
+    section = SCENARIOS["graphql"](bench)
+    assert not [note for note in section.notes if "invalid" in note]
+    ratios = {row[0]: row[section.columns.index("CPU ÷ REST")] for row in section.rows}
+    assert ratios.keys() == {"pass-through", "REST", "limits", "safelist", "schema"}
+    assert ratios["REST"] == "1.00"
+
+
+def test_subscriptions_are_counted(bench, monkeypatch):
+    """Results reach the subscribers through each kind of route."""
+    monkeypatch.setattr(graphql_subscriptions, "CONNECTIONS", 20)
+    section = SCENARIOS["graphql-subscriptions"](bench)
+    assert not [note for note in section.notes if "invalid" in note]
+    assert [row[0] for row in section.rows] == ["spliced", "graphql", "shared"]
+
+
+def test_each_flood_has_a_line(bench, monkeypatch):
+    """An ordinary query is answered, whatever came before; the others have a status, and time and memory that they took."""
+    floods = list(graphql_hostile.FLOODS.items())[::10]
+    monkeypatch.setattr(graphql_hostile, "FLOODS", dict(floods))
+    monkeypatch.setattr(graphql_hostile, "SENT", 1)
+    monkeypatch.setattr(graphql_hostile, "DISTINCT", 3)
+    section = SCENARIOS["graphql-hostile"](bench)
+    assert [row[0] for row in section.rows][:-1] == ["an ordinary query", *dict(floods)]
+    assert section.rows[0][2] == "200"
+    assert {row[2] for row in section.rows} <= {"200", "400", "413"}
 
 
 def test_latency_is_measured_at_each_load(bench):
