@@ -93,11 +93,11 @@ SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
 class Asked(NamedTuple):
-    """One request's call: what the script is given, when its time is up, and where the answer goes."""
+    """One command: its words, when its time is up, and where the answer goes."""
 
-    arguments: tuple[Any, ...]
+    command: tuple[Any, ...]
     deadline: float
-    answer: asyncio.Future[list[int]]
+    answer: asyncio.Future[Any]
 
 
 class RedisCounters:
@@ -126,7 +126,7 @@ class RedisCounters:
 
         Raises CountersAway, at the latest when the timeout has passed.
         """
-        answer = await self._ask(key, windows, amount, force=False)
+        answer: list[int] = await self._count(key, windows, amount, force=False)
         moved: list[Window] = []
         counts: list[tuple[int, int]] = []
         for place, window in enumerate(windows):
@@ -137,19 +137,22 @@ class RedisCounters:
 
     def add(self, key: bytes, windows: Sequence[Window], amount: int) -> asyncio.Future[list[int]]:
         """Count ``amount`` more, whatever the limit; raises CountersAway, as may the future, for which nobody must wait."""
-        future = self._ask(key, windows, amount, force=True)
+        future = self._count(key, windows, amount, force=True)
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
         return future
 
-    def _ask(
+    def _count(
         self, key: bytes, windows: Sequence[Window], amount: int, *, force: bool
-    ) -> asyncio.Future[list[int]]:
+    ) -> asyncio.Future[Any]:
+        sliding, *rest = _arguments(tuple(windows))
+        return self.ask("EVALSHA", SHA, 1, _name(key), sliding, amount, int(force), *rest)
+
+    def ask(self, *command: Any) -> asyncio.Future[Any]:
+        """Send any command, among those that count; raises CountersAway, as may the future."""
         if self.away or len(self._queue) >= QUEUE:
             raise CountersAway(f"{self._endpoint} is away")
         loop = asyncio.get_running_loop()
-        sliding, *rest = _arguments(tuple(windows))
-        arguments = (_name(key), sliding, amount, int(force), *rest)
-        asked = Asked(arguments, loop.time() + self._endpoint.patience, loop.create_future())
+        asked = Asked(command, loop.time() + self._endpoint.patience, loop.create_future())
         self._queue.append(asked)
         if len(self._lanes) < LANES:
             lane = loop.create_task(self._work_off())
@@ -182,13 +185,13 @@ class RedisCounters:
                 if not asked.answer.done():
                     asked.answer.set_result(answer)
 
-    async def _send(self, batch: list[Asked]) -> list[list[int]]:
+    async def _send(self, batch: list[Asked]) -> list[Any]:
         """Return the answers to a batch; raises what the first failure was."""
-        answers = await self._run([("EVALSHA", SHA, 1, *asked.arguments) for asked in batch])
+        answers = await self._run([asked.command for asked in batch])
         # A server that has not seen the script has counted nothing: those are asked again, with the script itself.
         missing = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if missing:
-            again = await self._run([("EVAL", SCRIPT, 1, *batch[place].arguments) for place in missing])
+            again = await self._run([("EVAL", SCRIPT, *batch[place].command[2:]) for place in missing])
             for place, answer in zip(missing, again, strict=True):
                 answers[place] = answer
         for answer in answers:
