@@ -39,7 +39,7 @@ class Resolver(Protocol):
         """Put the document that is meant into ``asked``, or why it is refused; waits only where it is kept elsewhere."""
 
     def keep(self, asked: Asked) -> None:
-        """Keep a document that has passed, by the name that its client gives it (``asked.offered``)."""
+        """Keep what was offered (``asked.offered``): it has passed."""
 
 
 class Examiner:
@@ -102,7 +102,7 @@ class Examiner:
             raise operation.verdict
         for check in self._checks:
             check(exchange, asked, operation)
-        if asked.offered and self._resolver is not None:
+        if asked.offered is not None and self._resolver is not None:
             self._resolver.keep(asked)
         return operation
 

@@ -17,7 +17,7 @@ class Asked:
     """One operation that a client asks for; ``members`` are the request's, as they came.
 
     ``query`` is empty where the client names a document instead (persisted queries), until that has been found.
-    ``offered`` is the name by which the client wants its document kept. Once ``rewritten``, the members are what the
+    ``offered`` is what the client wants to have kept, a document with its hash before it. Once ``rewritten``, the members are what the
     backend is to be asked, and no longer what came. ``refused`` is why there is nothing to be examined.
     """
 
@@ -34,7 +34,7 @@ class Asked:
 
     def __init__(self, members: Mapping[str, Any]) -> None:
         self.members = members
-        self.offered = ""
+        self.offered: tuple[str, str] | None = None
         self.rewritten = False
         self.refused: Refused | None = None
         self.query: str = members.get("query") or ""

@@ -12,9 +12,12 @@ from pydantic import Field
 
 from proxyd import plugin
 from proxyd.exchange import Reply
+from proxyd.graphql import persisted
+from proxyd.graphql import safelist as listing
 from proxyd.graphql.examiner import Examiner
 from proxyd.graphql.refusal import Refused, refuse
 from proxyd.graphql.request import read_body, read_query, write_body, write_query
+from proxyd.graphql.resolving import make_documents
 from proxyd.graphql.subscriptions.settings import Subscriptions
 
 if TYPE_CHECKING:
@@ -34,6 +37,10 @@ class Config(plugin.Config):
     """Tokens of the longest document."""
     subscriptions: Subscriptions = Subscriptions()
     """WebSockets."""
+    persisted_queries: persisted.Config | None = None
+    """Automatic persisted queries; none: clients that send hashes are told that they are not supported."""
+    safelist: listing.Config | None = None
+    """Documents that may be asked for, and no others; none: all that pass."""
 
 
 class GraphQL(plugin.Plugin[Config]):
@@ -52,7 +59,18 @@ class GraphQL(plugin.Plugin[Config]):
     def prepare(self) -> None:
         """Put the steps together."""
         self._max_body_size = self.config.max_body_size
-        self._examiner = Examiner(max_tokens=self.config.max_tokens)
+        self._documents = make_documents(self.config.persisted_queries, self.config.safelist, self.kit)
+        self._examiner = Examiner(max_tokens=self.config.max_tokens, resolver=self._documents)
+
+    async def start(self) -> None:
+        """Begin to use Redis, and to watch files."""
+        if self._documents is not None:
+            self._documents.start()
+
+    async def stop(self) -> None:
+        """End it."""
+        if self._documents is not None:
+            await self._documents.stop()
 
     def access(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """Examine what is asked; only a body that has not come yet is waited for."""

@@ -26,7 +26,7 @@ class Elsewhere:
     def resolve(self, exchange, asked):
         del exchange
         if asked.query:
-            asked.offered = "its name"
+            asked.offered = ("its hash", asked.query)
             return None
         self.future = asyncio.get_running_loop().create_future()
         self.future.add_done_callback(lambda done: self._put(asked, done))
@@ -41,7 +41,7 @@ class Elsewhere:
             asked.refused = not_found()
 
     def keep(self, asked):
-        self.kept.append((asked.offered, asked.query))
+        self.kept.append(asked.offered)
 
 
 def post(*members, **config):
@@ -75,7 +75,7 @@ def test_only_what_has_passed_is_kept():
         else:
             with pytest.raises(Exception, match=r"."):
                 examiner.examine(exchange(), asked)
-    assert resolver.kept == [("its name", "{ a }")]
+    assert resolver.kept == [("its hash", "{ a }")]
 
 
 async def test_what_is_kept_elsewhere_is_waited_for():

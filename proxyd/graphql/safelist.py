@@ -1,0 +1,199 @@
+"""The safelist: only documents that stand in manifests are carried, by name or as they are.
+
+What is refused is never parsed. What is carried reaches the backend as it stands in the manifest, written anew: nothing that
+a stranger has written but names, variables and values.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self
+
+from pydantic import Field, model_validator
+
+from proxyd import plugin
+from proxyd.errors import ConfigError
+from proxyd.graphql.kept import digest_of
+from proxyd.graphql.listed import load
+from proxyd.graphql.naming import spell_out
+from proxyd.graphql.refusal import Refused
+from proxyd.model.files import stamp_of
+from proxyd.telemetry.events import get_logger
+
+if TYPE_CHECKING:
+    from proxyd.exchange import Exchange
+    from proxyd.graphql.request import Asked
+    from proxyd.model.files import Stamp
+
+log = get_logger("graphql")
+
+CLIENT: Final = b"apollographql-client-name"
+
+_TOLD = 1000  # documents that the log tells of, of one list
+_NAME = 100  # characters of an operation's name in it
+
+
+class Config(plugin.Config):
+    """Settings of the safelist."""
+
+    manifests: tuple[str, ...] = Field(min_length=1)
+    """Files with the documents, in Apollo's format or in Relay's; read again when they change."""
+    mode: Literal["enforce", "log", "enforce-for-roles"] = "enforce"
+    """Whether other documents are refused, only logged and counted, or refused where the caller has one of the roles."""
+    roles: plugin.Listed = None
+    """Whom it is enforced for, with mode: enforce-for-roles; anonymous are callers whom no plugin knows."""
+    exempt_roles: plugin.Listed = None
+    """Who may send other documents all the same, with mode: enforce."""
+    match: Literal["tokens", "exact"] = "tokens"
+    """Whether a document counts as a listed one that differs in spaces, commas and comments only."""
+    names_only: bool = False
+    """Whether documents have to be named, so that even a listed one is not taken as text."""
+    forward: Literal["text", "name"] = "text"
+    """Whether the backend gets a named document itself, or the request as it came, name and all."""
+    watch_interval: float = Field(5.0, ge=0)
+    """Seconds between two looks at the files; 0: they are read at a reload only."""
+
+    @model_validator(mode="after")
+    def _whose(self) -> Self:
+        if (self.mode == "enforce-for-roles") != (self.roles is not None):
+            raise ValueError("roles go with mode: enforce-for-roles")
+        if self.exempt_roles is not None and self.mode != "enforce":
+            raise ValueError("exempt_roles go with mode: enforce")
+        return self
+
+
+class RolesOf(Protocol):
+    """Who knows the roles of a caller."""
+
+    def of(self, exchange: Exchange) -> frozenset[str]:
+        """Return them."""
+
+
+class Safelist:
+    """The documents that one plugin instance lets pass. Raises ConfigError where a manifest is wrong."""
+
+    def __init__(self, config: Config, roles: RolesOf) -> None:
+        self._config = config
+        self._roles = roles
+        self._held = frozenset(config.roles or ())
+        self._exempt = frozenset(config.exempt_roles or ())
+        self._by_tokens = config.match == "tokens"
+        self._seen = self._stamps()  # before they are read: what changes meanwhile is seen later
+        self._changing: tuple[Stamp | None, ...] | None = None
+        self._listed = load(config.manifests, by_tokens=self._by_tokens)
+        self._told: set[str] = set()
+        self._watching: asyncio.Task[None] | None = None
+        self.counts: Counter[str] = Counter()
+
+    def __repr__(self) -> str:
+        return f"<Safelist {self._listed!r} {self._config.mode}>"
+
+    # --- requests --------------------------------------------------------------------------------------------
+
+    def find(self, exchange: Exchange, asked: Asked, name: str) -> bool:
+        """Put the document of this name into what is asked; false where it is not listed."""
+        listed = self._listed
+        client = ""
+        if listed.has_clients:
+            client = (exchange.headers.get(CLIENT) or b"").decode("latin-1")
+        text = listed.named(name, client)
+        if text is None:
+            return False
+        self.counts["listed"] += 1
+        asked.query = text
+        if self._config.forward == "text":
+            spell_out(asked, text)
+        return True
+
+    def hold(self, exchange: Exchange, asked: Asked) -> None:
+        """Let a text pass that is listed, or that this caller may send; raises Refused."""
+        text = self._listed.like(asked.query)
+        enforced = self._is_enforced_for(exchange)
+        if text is not None and not (enforced and self._config.names_only):
+            self.counts["listed"] += 1
+            if enforced:
+                asked.query = text
+                spell_out(asked, text)
+            return
+        self.counts["refused" if enforced else "passed"] += 1
+        if self._config.mode == "log":
+            self._tell(exchange, asked)
+        if enforced:
+            if text is not None:
+                raise Refused(
+                    400, "PERSISTED_QUERY_ID_REQUIRED", "The document has to be asked for by its id"
+                )
+            raise Refused(
+                400, "QUERY_NOT_IN_SAFELIST", "The document is not one of those that may be asked for"
+            )
+
+    def not_listed(self) -> Refused:
+        """Return the refusal of a name that stands for nothing."""
+        self.counts["unknown"] += 1
+        return Refused(404, "PERSISTED_QUERY_NOT_IN_LIST", "There is no document of this id")
+
+    def _is_enforced_for(self, exchange: Exchange) -> bool:
+        mode = self._config.mode
+        if mode == "enforce":
+            return not self._exempt or self._exempt.isdisjoint(self._roles.of(exchange))
+        return mode != "log" and not self._held.isdisjoint(self._roles.of(exchange))
+
+    def _tell(self, exchange: Exchange, asked: Asked) -> None:
+        """Say once for each document that it would be refused."""
+        digest = digest_of(asked.query)
+        if digest in self._told or len(self._told) >= _TOLD:
+            return
+        self._told.add(digest)
+        route = exchange.route
+        log.notice(
+            "document not in the safelist",
+            route=(route.name or route.id) if route is not None else "",
+            digest=digest,
+            operation=(asked.name or "")[:_NAME],
+            request_id=exchange.request_id,
+        )
+
+    # --- files -----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to watch the manifests."""
+        if self._config.watch_interval and self._watching is None:
+            self._watching = asyncio.get_running_loop().create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Watch no longer; works without ``start``."""
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    def _stamps(self) -> tuple[Stamp | None, ...]:
+        return tuple(stamp_of(name) for name in self._config.manifests)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.watch_interval)
+            await self.look(await asyncio.to_thread(self._stamps))
+
+    async def look(self, stamps: tuple[Stamp | None, ...]) -> None:
+        """Read the manifests again where they have changed, and been left alone since the last look."""
+        if stamps == self._seen:
+            self._changing = None
+        elif stamps != self._changing:
+            self._changing = stamps
+        else:
+            self._seen, self._changing = stamps, None
+            await self._read()
+
+    async def _read(self) -> None:
+        names: Any = self._config.manifests
+        try:
+            listed = await asyncio.to_thread(load, names, by_tokens=self._by_tokens)
+        except ConfigError as error:
+            problems = [str(problem) for problem in error.problems]
+            log.error("safelist not taken over", problems=problems)  # noqa: TRY400  # no traceback
+        else:
+            self._listed = listed
+            self._told.clear()
+            log.notice("safelist taken over", documents=len(listed))
