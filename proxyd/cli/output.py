@@ -32,6 +32,11 @@ class Output:
         self._stream.write(text + "\n")
         self._stream.flush()
 
+    def text(self, text: str) -> None:
+        """Write a text that has its line ends."""
+        self._stream.write(text)
+        self._stream.flush()
+
     def problems(self, problems: Iterable[Problem], word: str, colour: str) -> None:
         """Write problems, the word ``error`` or ``warning`` in front of what is wrong."""
         for problem in problems:

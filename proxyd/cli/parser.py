@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from proxyd import __version__
-from proxyd.cli import dev_cert, inspect, managing, run
+from proxyd.cli import dev_cert, graphql, inspect, managing, run
 from proxyd.cli.output import stdout
 from proxyd.process.inherited import NAMES, Descriptor, parse_descriptor
 
@@ -56,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     demo = verbs.add("demo", "start the demo backend alone", run.demo, "proxyd demo --listen 127.0.0.1:3000")
     demo.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:3000", help="default %(default)s")
     _dev_cert(verbs)
+    _graphql(verbs)
     managing.add(verbs.with_config)
     verbs.add("version", "print the version", version, "proxyd version")
     return parser
@@ -126,6 +127,33 @@ def _dev_cert(verbs: _Verbs) -> None:
     )
 
 
+def _graphql(verbs: _Verbs) -> None:
+    below = verbs.group(
+        "graphql", "about GraphQL documents: manifest", "proxyd graphql manifest src -o operations.json"
+    )
+    verb = below.add(
+        "manifest",
+        "write a manifest of the operations in files, for a safelist",
+        graphql.manifest,
+        "proxyd graphql manifest src --output operations.json",
+    )
+    verb.add_argument(
+        "sources", metavar="PATH", nargs="+", help="files, and folders with files *.graphql and *.gql in them"
+    )
+    verb.add_argument("--format", choices=("apollo", "relay"), default="apollo", help="default %(default)s")
+    verb.add_argument("-o", "--output", metavar="FILE", help="where it goes; default: standard output")
+    verb.add_argument(
+        "--typename",
+        action="store_true",
+        help="add __typename to every selection but the operations' own, as Apollo Client's cache does",
+    )
+    verb.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing, and tell whether FILE is up to date: exit code 1 where it is not",
+    )
+
+
 def _days(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 0 < int(text) <= dev_cert.CA_DAYS:
         raise argparse.ArgumentTypeError(f"must be a number from 1 to {dev_cert.CA_DAYS}")
@@ -150,8 +178,8 @@ def _explain(verbs: _Verbs) -> None:
 class _Verbs:
     """The verbs of a parser."""
 
-    def __init__(self, parser: argparse.ArgumentParser) -> None:
-        self._verbs = parser.add_subparsers(title="commands", dest="verb", metavar="COMMAND", required=True)
+    def __init__(self, parser: argparse.ArgumentParser, dest: str = "verb") -> None:
+        self._verbs = parser.add_subparsers(title="commands", dest=dest, metavar="COMMAND", required=True)
 
     def add(self, name: str, text: str, action: Action, example: str) -> argparse.ArgumentParser:
         verb = self._verbs.add_parser(
@@ -163,6 +191,10 @@ class _Verbs:
         )
         verb.set_defaults(action=action)
         return verb
+
+    def group(self, name: str, text: str, example: str) -> _Verbs:
+        """Add a verb that has verbs of its own."""
+        return _Verbs(self.add(name, text, version, example), f"{name}_verb")
 
     def hidden(self, name: str, action: Action) -> argparse.ArgumentParser:
         verb = self._verbs.add_parser(name, add_help=False)

@@ -15,12 +15,15 @@ DOCS = Path(__file__).parents[2] / "docs"
 GUIDES = sorted(DOCS.rglob("*.md"))
 
 
-def verbs():
-    """Return the parser of each verb."""
-    (action,) = (
-        action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction)
-    )
-    return action.choices
+def verbs(parser=None, before=""):
+    """Return the parser of each verb; those of a group stand behind its name."""
+    found = {}
+    for action in (parser or build_parser())._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, verb in action.choices.items():
+                below = verbs(verb, f"{before}{name} ")
+                found |= below or {f"{before}{name}": verb}
+    return found
 
 
 def test_every_verb_and_option_is_in_the_guide():
