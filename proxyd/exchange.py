@@ -97,6 +97,7 @@ class Operated:
     known: bool = False  # the document was examined before
     count: int = 1  # of operations
     codes: tuple[str, ...] = ()  # of the errors that the client is told
+    exceeded: tuple[str, ...] = ()  # limits that it is beyond and that are only measured
 
 
 NOBODY: Final = None  # the default of an attribute that is a Protocol: mypyc leaves the word None out there

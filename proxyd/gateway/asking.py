@@ -70,6 +70,8 @@ class Asker:
         request = exchange.request
         request.minor = 0  # so that the answer's body comes without framing, and no interim answers
         request.framing = len(body) if body else 0
+        if body is not None:  # the head may be a copy of a client's, who says of another body how long it is
+            request.headers.set(b"Content-Length", b"%d" % len(body))
         exchange.route = route.route
         exchange.service = route.entity
         exchange.buffered = body

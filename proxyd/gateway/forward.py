@@ -97,9 +97,10 @@ class Forwarder:
         if route.strips and len(exchange.matched_prefix) > 1:
             lines += f"X-Forwarded-Prefix: {exchange.matched_prefix}\r\n"
         client = exchange.client
+        buffered = exchange.buffered
         if (
             request.headers.raw is not None
-            and exchange.buffered is None
+            and (buffered is None or len(buffered) == request.framing)  # which is what Content-Length says
             and exchange.client_ip == client.peer
         ):
             return b"%b%b\r\n" % (client.forwarded, lines.encode())  # a plain head: this is all

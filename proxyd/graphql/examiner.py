@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from proxyd.exchange import Operated
-from proxyd.graphql.document import Document
+from proxyd.graphql.cache import Cache
+from proxyd.graphql.document import Document, digest_of
+from proxyd.graphql.limits import Lengths, Limits
 from proxyd.graphql.naming import is_named, not_supported
 from proxyd.graphql.refusal import Refused
+from proxyd.graphql.steps import Step
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -17,56 +19,28 @@ if TYPE_CHECKING:
     from proxyd.exchange import Exchange
     from proxyd.graphql.document import Operation
     from proxyd.graphql.request import Asked
-
-
-class Step(Protocol):
-    """One thing that an operation is held to."""
-
-    def learn(self, document: Document) -> None:
-        """Look at a document that is new, and note what holds for it from now on; raises Refused for all of it.
-
-        What holds for one of its operations goes into ``Operation.verdict``.
-        """
-
-    def check(self, exchange: Exchange, asked: Asked, operation: Operation) -> None:
-        """Look at what depends on the caller or on the variables; raises Refused."""
-
-
-class Resolver(Protocol):
-    """Who knows the documents that clients name instead of sending them, and which of those they send may be known."""
-
-    def resolve(self, exchange: Exchange, asked: Asked) -> Future[None] | None:
-        """Put the document that is meant into ``asked``, or why it is refused; waits only where it is kept elsewhere."""
-
-    def keep(self, asked: Asked) -> None:
-        """Keep what was offered (``asked.offered``): it has passed."""
+    from proxyd.graphql.steps import Resolver
 
 
 class Examiner:
-    """Documents by their text, and the steps that each of them goes through; one per plugin instance.
-
-    ``max_size`` bounds the cache, in characters of text. A document that cannot be parsed, or that a step refuses whole, is
-    kept with its refusal, so that asking again costs as little.
-    """
+    """Documents by their text, and the steps that each of them goes through; one per plugin instance."""
 
     def __init__(
         self,
         steps: Sequence[Step] = (),
         *,
-        max_tokens: int | None = None,
-        max_size: int = 16_777_216,
+        limits: Limits | None = None,
+        cache: Cache | None = None,
         resolver: Resolver | None = None,
     ) -> None:
-        self._steps = tuple(steps)
-        self._checks = tuple(step.check for step in steps)
+        self._learners = tuple(step.learn for step in steps if type(step).learn is not Step.learn)
+        self._checks = tuple(step.check for step in steps if type(step).check is not Step.check)
         self._resolver = resolver
-        self._max_tokens = max_tokens
-        self._max_size = max_size
-        self._size = 0
-        self._documents: OrderedDict[str, Document | Refused] = OrderedDict()
+        self._lengths = Lengths(limits or Limits())
+        self._cache = cache or Cache()
 
     def __repr__(self) -> str:
-        return f"<Examiner documents={len(self._documents)}>"
+        return f"<Examiner {self._cache!r}>"
 
     def resolve(self, exchange: Exchange, asked: Asked) -> Future[None] | None:
         """Find the document of what is asked; what is returned has to be waited for, and never fails.
@@ -81,42 +55,63 @@ class Examiner:
 
     def examine(self, exchange: Exchange, asked: Asked) -> Operation:
         """Return the operation that is asked for, and note it in the exchange; raises Refused."""
-        if asked.refused is not None:
-            raise asked.refused
-        known = self._documents.get(asked.query)
         operated = exchange.graphql
         if operated is None:
-            operated = exchange.graphql = Operated(known=known is not None)
+            operated = exchange.graphql = Operated()
         else:
             operated.count += 1
-        if known is None:
-            known = self._learn(asked.query)
-        if isinstance(known, Refused):
-            raise known
-        operation = known.operation(asked.name)
-        if not operated.type:
-            operated.name = operation.name
-            operated.type = operation.type
-            operated.digest = known.digest
+        if asked.refused is not None:
+            raise asked.refused
+        document = self._cache.find(asked.query)
+        if document is None:
+            document = self._learn(asked.query)
+        elif operated.count == 1:
+            operated.known = True
+        operation = document.operation(asked.name)
+        _note(operated, operation)
         if operation.verdict is not None:
-            raise operation.verdict
+            raise operation.verdict.again()
         for check in self._checks:
             check(exchange, asked, operation)
         if asked.offered is not None and self._resolver is not None:
             self._resolver.keep(asked)
         return operation
 
-    def _learn(self, text: str) -> Document | Refused:
-        found: Document | Refused
+    def forget(self) -> None:
+        """Forget every document, because what steps have learned of them does not hold any more."""
+        self._cache.clear()
+
+    def _learn(self, text: str) -> Document:
+        """Make the document of a text that is not known; raises Refused, which is kept too."""
+        if not text:
+            raise Refused(400, "BAD_REQUEST", "The request has no query", well_formed=False)
+        digest = digest_of(text)
+        refused = self._cache.find_refused(digest)
+        if refused is not None:
+            raise refused.again()
         try:
-            found = Document(text, self._max_tokens)
-            for step in self._steps:
-                step.learn(found)
-        except Refused as refused:
-            found = refused
-        self._size += len(text)
-        self._documents[text] = found
-        while self._size > self._max_size:
-            oldest, _ = self._documents.popitem(last=False)
-            self._size -= len(oldest)
-        return found
+            exceeded = self._lengths.check(text)
+            document = Document(text, digest)
+            for operation in document.operations.values():
+                operation.exceeded = exceeded
+            for learn in self._learners:
+                learn(document)
+        except Refused as refusal:
+            self._cache.keep_refused(digest, refusal.again())
+            raise
+        document.forget()
+        self._cache.keep(document)
+        return document
+
+
+def _note(operated: Operated, operation: Operation) -> None:
+    """Tell logs and metrics what is asked for."""
+    if operated.count == 1:
+        operated.name = operation.name
+        operated.type = operation.type
+        operated.digest = operation.document.digest
+        operated.depth = operation.facts.depth
+        operated.exceeded += operation.exceeded
+    else:
+        operated.depth = max(operated.depth, operation.facts.depth)
+        operated.exceeded += operation.exceeded

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from proxyd.exchange import Reply
+from proxyd.graphql.accept import JSON, accepted
 from proxyd.http1.headers import Headers
 
+MOST_TOLD: Final = 1_000_000  # of what is found beyond a limit
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from proxyd.exchange import Exchange
-
-JSON = b"application/json"
-RESPONSE = b"application/graphql-response+json"
 
 
 class Refused(Exception):  # noqa: N818  # the request is at fault, nothing broke
@@ -44,28 +44,59 @@ class Refused(Exception):  # noqa: N818  # the request is at fault, nothing brok
         self.extensions = dict(extensions or {})
         self.well_formed = well_formed
         self.headers = headers
-        self._errors = errors
+        self._errors = None if errors is None else list(errors)
+
+    def again(self) -> Refused:
+        """Return a refusal like this one.
+
+        Whoever keeps one raises its likes: what is raised holds on to where it was, and with that to a whole request.
+        """
+        return Refused(
+            self.status,
+            self.code,
+            self.message,
+            self.extensions,
+            well_formed=self.well_formed,
+            errors=self._errors,
+            headers=self.headers,
+        )
 
     @property
     def errors(self) -> list[Mapping[str, Any]]:
         """The errors as a response lists them."""
         if self._errors is not None:
-            return list(self._errors)
+            return self._errors
         return [{"message": self.message, "extensions": {"code": self.code, **self.extensions}}]
 
 
-def media_type(accept: bytes | None) -> bytes:
-    """Choose the media type of a response; JSON where the client says nothing, as older ones do."""
-    return RESPONSE if accept is not None and RESPONSE in accept.lower() else JSON
+def beyond(name: str, maximum: int, found: int, *, status: int = 400) -> Refused:
+    """Return the refusal of what is beyond a limit."""
+    what = name.replace("_", " ")
+    extensions = {"limit": name, "maximum": maximum, "found": min(found, MOST_TOLD)}
+    message = f"The request is beyond the limit of {what}"
+    return Refused(
+        status, "LIMIT_EXCEEDED", message, extensions, well_formed=name not in {"body_size", "batch"}
+    )
 
 
 def refuse(exchange: Exchange, refused: Refused) -> Reply:
     """Return the answer to a request that is refused whole."""
-    media = media_type(exchange.headers.get(b"accept"))
+    return _reply(exchange, refused, {"errors": refused.errors})
+
+
+def refuse_batch(exchange: Exchange, refusals: Sequence[Refused | None]) -> Reply:
+    """Return the answer to a batch of which some are refused: none of them is carried, and each is told why."""
+    first = next(one for one in refusals if one is not None)
+    others = Refused(400, "BATCH_REFUSED", "Another operation of the batch is refused")
+    return _reply(exchange, first, [{"errors": (one or others).errors} for one in refusals])
+
+
+def _reply(exchange: Exchange, refused: Refused, body: Any) -> Reply:
+    media = accepted(exchange.headers.get(b"accept")).media or JSON
     exchange.refusal = exchange.refusal or f"graphql: {refused.message}"
     if exchange.graphql is not None:
         exchange.graphql.codes = (refused.code,)
     headers = refused.headers.copy() if refused.headers is not None else Headers()
     headers.set(b"Content-Type", media + b"; charset=utf-8")
     status = 200 if media == JSON and refused.well_formed else refused.status
-    return Reply(status, body=orjson.dumps({"errors": refused.errors}), headers=headers)
+    return Reply(status, body=orjson.dumps(body), headers=headers)

@@ -1,8 +1,13 @@
-"""GraphQL requests as they come over HTTP: what is asked, with which variables (GraphQL over HTTP, sections 4 and 5)."""
+"""GraphQL requests as they come over HTTP: what is asked, with which variables (GraphQL over HTTP, sections 4 and 5).
+
+What is examined must be what the backend will execute. So whatever two readers could read in two ways is refused: a name that is
+there twice, or once more with other capitals, which some frameworks take for the same.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
 
 import orjson
@@ -12,13 +17,20 @@ from proxyd.graphql.refusal import Refused
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+MAX_ARGUMENTS: Final = 100  # of a query string
+
+_KINDS: Final[dict[str, type]] = {"query": str, "operationName": str, "variables": dict, "extensions": dict}
+_LOWER: Final = frozenset(name.lower() for name in _KINDS)
+_QUOTED: Final = tuple((name, b'"%b"' % name.encode()) for name in _KINDS)
+
 
 class Asked:
     """One operation that a client asks for; ``members`` are the request's, as they came.
 
     ``query`` is empty where the client names a document instead (persisted queries), until that has been found.
     ``offered`` is what the client wants to have kept, a document with its hash before it. Once ``rewritten``, the members are what the
-    backend is to be asked, and no longer what came. ``refused`` is why there is nothing to be examined.
+    backend is to be asked, and no longer what came. ``refused`` is why there is nothing to be examined. ``size`` is that of the
+    whole body or query that it came in: no part of it is larger.
     """
 
     __slots__ = (
@@ -29,11 +41,13 @@ class Asked:
         "query",
         "refused",
         "rewritten",
+        "size",
         "variables",
     )
 
-    def __init__(self, members: Mapping[str, Any]) -> None:
+    def __init__(self, members: Mapping[str, Any], size: int = 0) -> None:
         self.members = members
+        self.size = size
         self.offered: tuple[str, str] | None = None
         self.rewritten = False
         self.refused: Refused | None = None
@@ -46,9 +60,77 @@ class Asked:
         return f"<Asked {self.name or 'anonymous'} {len(self.query)} characters>"
 
 
-def write_body(asked: Sequence[Asked], *, batch: bool) -> bytes:
+def read_members(members: Any, size: int) -> Asked:
+    """Read one request that is decoded already, as a ``subscribe`` message holds one. Raises Refused."""
+    if not isinstance(members, dict):
+        raise _bad("A GraphQL request is a JSON object")
+    for name, value in members.items():
+        kind = _KINDS.get(name)
+        if kind is None:
+            if name.lower() in _LOWER:
+                raise _bad("The names of parameters are written as the specification has them")
+        elif value is not None and type(value) is not kind:
+            raise _bad(f"{name} must be {'a string' if kind is str else 'an object'}")
+    return Asked(members, size)
+
+
+def read_body(body: bytes) -> Asked | list[Asked]:
+    """Read the body of a POST; a list is a batch. Raises Refused."""
+    try:
+        decoded = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise _bad("The body is not JSON") from None
+    size = len(body)
+    if isinstance(decoded, list):
+        _refuse_repeated(body)
+        return [read_members(one, size) for one in decoded]
+    asked = read_members(decoded, size)
+    for name, quoted in _QUOTED:
+        if name in decoded and body.find(quoted) != body.rfind(quoted):
+            _refuse_repeated(body)
+            return asked
+    if b"\\u00" in body:  # a name may be written so that it is not seen here
+        _refuse_repeated(body)
+    return asked
+
+
+def _refuse_repeated(body: bytes) -> None:
+    try:
+        json.loads(body, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        raise _bad("The body's JSON is ambiguous or nested too deeply") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a name that is there twice")
+    return members
+
+
+def read_query(query: str) -> Asked:
+    """Read the parameters of a GET, without the ``?``. Raises Refused."""
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_ARGUMENTS)
+    except ValueError:
+        raise _bad("The query string has too many arguments, or is not UTF-8") from None
+    members: dict[str, Any] = dict(pairs)
+    if len(members) != len(pairs):
+        raise _bad("The query string has an argument more than once")
+    for name in ("variables", "extensions"):
+        if members.get(name):
+            try:
+                members[name] = json.loads(members[name], object_pairs_hook=_once)
+            except (ValueError, RecursionError):
+                raise _bad(f"{name} is not JSON, or ambiguous") from None
+        else:
+            members.pop(name, None)
+    return read_members(members, len(query))
+
+
+def write_body(asked: Asked | Sequence[Asked]) -> bytes:
     """Return the body of a POST that asks for the same."""
-    return orjson.dumps([one.members for one in asked] if batch else asked[0].members)
+    return orjson.dumps(asked.members if isinstance(asked, Asked) else [one.members for one in asked])
 
 
 def write_query(asked: Asked) -> str:
@@ -62,36 +144,5 @@ def write_query(asked: Asked) -> str:
     )
 
 
-def read_body(body: bytes) -> list[Asked]:
-    """Read the body of a POST; more than one operation is a batch. Raises Refused."""
-    try:
-        members = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise Refused(400, "BAD_REQUEST", "The body is not JSON", well_formed=False) from None
-    return [Asked(_checked(one)) for one in (members if isinstance(members, list) else [members])]
-
-
-def read_query(query: str) -> Asked:
-    """Read the parameters of a GET, without the ``?``. Raises Refused."""
-    members: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
-    for name in ("variables", "extensions"):
-        if members.get(name):
-            try:
-                members[name] = orjson.loads(members[name])
-            except orjson.JSONDecodeError:
-                raise Refused(400, "BAD_REQUEST", f"{name} is not JSON", well_formed=False) from None
-    return Asked(_checked(members))
-
-
-_KINDS: dict[str, type] = {"query": str, "operationName": str, "variables": dict, "extensions": dict}
-
-
-def _checked(members: Any) -> Mapping[str, Any]:
-    if not isinstance(members, dict):
-        raise Refused(400, "BAD_REQUEST", "A GraphQL request is a JSON object", well_formed=False)
-    for name, kind in _KINDS.items():
-        value = members.get(name)
-        if value is not None and not isinstance(value, kind):
-            what = "a string" if kind is str else "an object"
-            raise Refused(400, "BAD_REQUEST", f"{name} must be {what}", well_formed=False)
-    return members
+def _bad(message: str) -> Refused:
+    return Refused(400, "BAD_REQUEST", message, well_formed=False)

@@ -457,6 +457,28 @@ async def test_a_body_that_was_read_goes_up_with_its_length(talk, body):
     )
 
 
+class Looker(Plugin[NoConfig]):
+    """Reads the whole body, and changes nothing."""
+
+    name = "looker"
+    priority = 5
+
+    def access(self, exchange):
+        return self._read(exchange)
+
+    async def _read(self, exchange):
+        await exchange.body.read(10)
+
+
+async def test_a_body_that_was_only_read_goes_up_with_the_head_that_came(talk):
+    """As it was written, one of its own length included."""
+    client = await talk.start(plugged("looker"), plugins=[Looker])
+    await talk(
+        client.sends(POST + b"content-length: 5\r\nX-A:1\r\n\r\nhello"),
+        talk.upstream.receives(POST_UP + b"content-length: 5\r\nX-A:1\r\n\r\nhello"),
+    )
+
+
 async def test_no_body_is_read_as_an_empty_one(talk):
     """A request without a body waits for nothing."""
     client = await talk.start(plugged("reader"), plugins=[Reader])

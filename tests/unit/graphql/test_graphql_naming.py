@@ -81,8 +81,8 @@ def test_a_body_is_written_as_it_is_read():
     """A batch of one stays a batch."""
     body = orjson.dumps([{"query": "{ ä }", "variables": {"a": [1, None]}}])
     asked = read_body(body)
-    assert write_body(asked, batch=True) == body
-    assert orjson.loads(write_body(asked, batch=False)) == orjson.loads(body)[0]
+    assert write_body(asked) == body
+    assert orjson.loads(write_body(asked[0])) == orjson.loads(body)[0]
 
 
 def test_parameters_are_written_as_they_are_read():

@@ -39,7 +39,7 @@ async def start(server):
         lent = dataclasses.replace(kit(), counting=Counting(redis=redises))
         where = {"host": "127.0.0.1", "port": server.port, "timeout": 300}
         settings = {"store": "redis", "redis": where, **config}
-        one = make(GraphQL, lent, persisted_queries=settings)
+        one = make(GraphQL, lent, persisted_queries=settings, limits={"max_batch": 3})
         one.back = back
         running.append(one)
         await one.start()

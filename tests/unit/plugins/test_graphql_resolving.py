@@ -9,6 +9,7 @@ import pytest
 from plugin_case import exchange, make
 
 from proxyd.graphql.examiner import Examiner
+from proxyd.graphql.limits import Limits
 from proxyd.graphql.naming import not_found, spell_out
 from proxyd.graphql.request import Asked
 from proxyd.plugins.graphql import GraphQL
@@ -66,7 +67,7 @@ def test_names_where_none_are_known():
 def test_only_what_has_passed_is_kept():
     """A document that its examination refuses is not remembered by its name."""
     resolver = Elsewhere()
-    examiner = Examiner(max_tokens=10, resolver=resolver)
+    examiner = Examiner(limits=Limits(max_tokens=10), resolver=resolver)
     for text in ("{ a }", "{ a", "{ a b c d e f g h i j k l }"):
         asked = Asked({"query": text})
         assert examiner.resolve(exchange(), asked) is None
@@ -81,9 +82,9 @@ def test_only_what_has_passed_is_kept():
 async def test_what_is_kept_elsewhere_is_waited_for():
     """Then the backend is asked with the document, or the client is told that there is none."""
     for name, expected in (("there", [{"query": "{ a }"}, {"query": "{ b }"}]), ("not there", None)):
-        plugin, asked = post({"id": name}, {"query": "{ b }"})
+        plugin, asked = post({"id": name}, {"query": "{ b }"}, limits=Limits(max_batch=2))
         resolver = Elsewhere()
-        plugin._examiner = Examiner(resolver=resolver)
+        plugin._entry.examiner = Examiner(resolver=resolver)
         waiting = asyncio.ensure_future(plugin.access(asked))
         await asyncio.sleep(0)
         assert not waiting.done()
@@ -93,4 +94,4 @@ async def test_what_is_kept_elsewhere_is_waited_for():
             assert reply is None
             assert orjson.loads(asked.buffered) == expected
         else:
-            assert orjson.loads(reply.body)["errors"][0]["message"] == "PersistedQueryNotFound"
+            assert orjson.loads(reply.body)[0]["errors"][0]["message"] == "PersistedQueryNotFound"

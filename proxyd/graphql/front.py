@@ -1,0 +1,180 @@
+"""What HTTP says of a GraphQL request before its body is read: method, media types, and whether a page of another site sent it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+from urllib.parse import parse_qsl
+
+from pydantic import Field
+
+from proxyd import plugin
+from proxyd.graphql.accept import accepted
+from proxyd.graphql.refusal import Refused
+from proxyd.http1.headers import Headers
+
+if TYPE_CHECKING:
+    from proxyd.exchange import Exchange
+
+JSON_BODY: Final = "json"
+UPLOAD: Final = "upload"
+PAGE: Final = "page"
+QUERY: Final = "query"
+PREFLIGHT: Final = "preflight"
+
+_JSON: Final = b"application/json"
+MULTIPART: Final = b"multipart/form-data"
+
+# As clients write it.
+_PLAIN: Final = frozenset({_JSON, b"application/json; charset=utf-8", b"application/json;charset=UTF-8"})
+_CHARSETS: Final = frozenset({b"", b"utf-8", b"utf8"})
+
+
+class Requests(plugin.Config):
+    """Which requests are GraphQL's."""
+
+    get: bool = True
+    """Whether queries may come by GET too; mutations never may."""
+    csrf_prevention: bool = True
+    """Whether requests are refused that a page of another site can have a browser send without asking first."""
+    csrf_headers: tuple[Annotated[str, Field(pattern=plugin.HEADER_NAME)], ...] = Field(
+        ("X-Apollo-Operation-Name", "Apollo-Require-Preflight", "GraphQL-Require-Preflight"), min_length=1
+    )
+    """Headers of which one is enough to show that a browser has asked first, or that none is there."""
+    pages: bool = False
+    """Whether GET requests without a query pass unexamined that accept HTML: for the backend's GraphiQL."""
+    uploads: bool = False
+    """Whether files may come with an operation, by the GraphQL multipart request specification."""
+    max_upload_size: int = Field(16_777_216, gt=0)
+    """Bytes of a body with files."""
+
+
+class Front:
+    """Looks at the head of each request; one per plugin instance."""
+
+    __slots__ = ("_allow", "_csrf_headers", "_names", "_pages", "_prevents", "_uploads", "get")
+
+    def __init__(self, requests: Requests) -> None:
+        self.get = requests.get
+        self._allow = b"GET, HEAD, POST" if requests.get else b"POST"
+        self._prevents = requests.csrf_prevention
+        self._names = ", ".join(requests.csrf_headers)
+        self._csrf_headers = tuple(name.lower().encode() for name in requests.csrf_headers)
+        self._pages = requests.pages
+        self._uploads = requests.uploads
+
+    def __repr__(self) -> str:
+        return f"<Front {self._allow.decode()}>"
+
+    def look(self, exchange: Exchange) -> str:
+        """Return what kind of request it is; raises Refused."""
+        request = exchange.request
+        headers = exchange.headers
+        if request.method == "POST":
+            wants = accepted(headers.get(b"accept"))
+            if not wants.media and not wants.streams:
+                raise _not_acceptable()
+            kind = self._of_content(headers)
+            if request.query:
+                _refuse_parameters(request.query)
+            return kind
+        if request.method in {"GET", "HEAD"} and self.get:
+            return self._of_query(exchange)
+        if (
+            request.method == "OPTIONS"
+            and not request.framing
+            and b"access-control-request-method" in headers
+        ):
+            return PREFLIGHT  # asks for nothing, and cors may be the backend's affair
+        raise self.not_allowed(f"{request.method} is no method of GraphQL")
+
+    def not_allowed(self, message: str, allow: bytes = b"") -> Refused:
+        """Return the refusal of a method."""
+        headers = Headers.of([(b"Allow", allow or self._allow)])
+        return Refused(405, "METHOD_NOT_ALLOWED", message, well_formed=False, headers=headers)
+
+    def _of_content(self, headers: Headers) -> str:
+        content = headers.get(b"content-type")
+        if content not in _PLAIN:
+            media, _, parameters = (content or b"").partition(b";")
+            media = media.strip(b" \t").lower()
+            if media == MULTIPART and self._uploads:
+                self._prevent(headers)
+                return UPLOAD
+            if media != _JSON or _charset(parameters) not in _CHARSETS:
+                raise _unsupported()
+        if b"content-encoding" in headers and headers.get(b"content-encoding") != b"identity":
+            raise _unsupported("The body must not be compressed")
+        return JSON_BODY
+
+    def _of_query(self, exchange: Exchange) -> str:
+        headers = exchange.headers
+        wants = accepted(headers.get(b"accept"))
+        if exchange.request.framing:
+            raise Refused(400, "BAD_REQUEST", "A GET request has no body", well_formed=False)
+        if self._pages and wants.html and not _has(exchange.request.query, "query"):
+            return PAGE
+        if not wants.media and not wants.streams:
+            raise _not_acceptable()
+        self._prevent(headers)
+        return QUERY
+
+    def _prevent(self, headers: Headers) -> None:
+        """Refuse what a page of another site may have had a browser send without asking; raises Refused.
+
+        What tells of browsers, pages cannot take out: Sec-Fetch-Site, Origin, Cookie, and the name that all of them
+        have borne since Mozilla. A program that is none needs no header.
+        """
+        if not self._prevents or any(name in headers for name in self._csrf_headers):
+            return
+        site = headers.get(b"sec-fetch-site")
+        if site in {b"same-origin", b"none"}:
+            return
+        agent = headers.get(b"user-agent")
+        if (
+            site is not None
+            or b"origin" in headers
+            or b"cookie" in headers
+            or (agent is not None and agent.startswith(b"Mozilla/"))
+        ):
+            message = f"A browser may have sent this for another site: send one of the headers {self._names}"
+            raise Refused(400, "CSRF_PREVENTED", message, well_formed=False)
+
+
+def _charset(parameters: bytes) -> bytes:
+    for parameter in parameters.split(b";"):
+        name, _, value = parameter.partition(b"=")
+        if name.strip(b" \t").lower() == b"charset":
+            return value.strip(b' \t"').lower()
+    return b""
+
+
+def _has(query: str, *names: str) -> bool:
+    """Whether a query string has an argument of one of these names, whatever its capitals."""
+    text = query[1:].lower()
+    if "%" not in text and not any(name in text for name in names):
+        return False
+    return any(name in names for name, _ in parse_qsl(text, keep_blank_values=True))
+
+
+def _refuse_parameters(query: str) -> None:
+    """Refuse a POST that has a document in its URL too, which some servers would take instead of the body's."""
+    if _has(query, "query", "operationname", "variables", "extensions"):
+        raise Refused(
+            400,
+            "BAD_REQUEST",
+            "A POST has its parameters in the body, and none in the URL",
+            well_formed=False,
+        )
+
+
+def _not_acceptable() -> Refused:
+    return Refused(
+        406,
+        "NOT_ACCEPTABLE",
+        "The answer is application/graphql-response+json or application/json",
+        well_formed=False,
+    )
+
+
+def _unsupported(message: str = "The body must be application/json in UTF-8") -> Refused:
+    return Refused(415, "UNSUPPORTED_MEDIA_TYPE", message, well_formed=False)
