@@ -266,9 +266,9 @@ class Downstream(Intake):
         other one that closes in the middle of an exchange has gone away (nginx, Envoy and Go take it so too).
         """
         exchange = self._exchange
-        if self._tunnel is not None:
-            self._tunnel.other.end()
-            return not self._tunnel.ended and self._transport.can_write_eof()
+        if (tunnel := self._tunnel) is not None:
+            tunnel.other.end()  # which may be the end of the tunnel
+            return not tunnel.ended and self._transport.can_write_eof()
         if exchange is None or self._lingering:
             return False
         complete = self._decoder is None or self._decoder.done

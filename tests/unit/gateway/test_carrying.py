@@ -138,6 +138,7 @@ class Socket(Recorder):
     """Takes the client's WebSocket, and opens one of its own to the upstream."""
 
     client = upstream = None
+    curt = False  # whether it goes as soon as the client has said its last
 
     def take(self):
         self.client = self.way.switch(Headers.of([(b"Sec-WebSocket-Accept", b"a")]), Inward(self))
@@ -184,6 +185,8 @@ class Inward:
 
     def end(self):
         self.carrier.heard.append("client ended")
+        if self.carrier.curt:
+            self.carrier.way.close()
         if self.carrier.upstream is not None:
             self.carrier.upstream.end()
 
@@ -489,3 +492,13 @@ async def test_without_a_carrier_nothing_changes(talk):
     """The forwarder takes what no plugin carries."""
     client = await talk.start(plugins=[Carries])
     await talk(client.sends(GET), talk.upstream.receives(UP), talk.upstream.sends(OK), client.receives(OK))
+
+
+async def test_a_carrier_may_end_with_the_clients_last_word(talk, made):
+    """The connection is closed in good order where the tunnel ends while the client's end is being told."""
+    client = await carried(talk, "socket")
+    await talk(client.sends(UPGRADE), talk.upstream.receives(UPGRADED_UP), client.receives(SWITCH))
+    made[0].curt = True
+    await talk(client.closes(), client.is_closed(), talk.logged("GET / 101"))
+    assert made[0].heard == ["client ended"]
+    made[0].call.cancel()
