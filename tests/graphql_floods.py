@@ -90,10 +90,14 @@ def variables(text: bytes) -> bytes:
 
 BAD, PARSE, INVALID = "BAD_REQUEST", "GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED"
 RESOLUTION, INTROSPECTION = "OPERATION_RESOLUTION_FAILURE", "INTROSPECTION_FORBIDDEN"
-LIMIT = "LIMIT_EXCEEDED"
 BODY_SIZE, SIZE, TOKENS, NESTING = "body_size", "document_size", "tokens", "nesting"
 DEPTH, FIELDS, ROOTS, ALIASES, DIRECTIVES = "depth", "fields", "root_fields", "aliases", "directives"
 OPERATIONS, BATCH, VARIABLES, IN_VARIABLES = "operations", "batch", "variables_size", "variables_nesting"
+
+# The status of an answer by what it tells; 400 for all others.
+STATUSES = {BODY_SIZE: 413, INTROSPECTION: 403}
+# The configuration of the plugin under which the verdicts hold: its own limits, and no introspection.
+LIMITS: dict[str, Any] = {}
 
 DEEP = (
     Flood("fields", lambda: query(nested("{a", "", "}", 900)), (NESTING,)),
@@ -106,7 +110,7 @@ DEEP = (
     Flood("objects", lambda: query(f"{{a(x:{nested('{a:', '1', '}', 600)})}}"), (NESTING,)),
     Flood("types", lambda: query(f"query($a:{nested('[', 'Int', ']', 900)}){{a}}"), (NESTING,)),
     Flood("a default", lambda: query(f"query($a:A={nested('[', '', ']', 900)}){{a}}"), (NESTING,)),
-    Flood("fragments", lambda: query(chained(200)), (DEPTH, NESTING)),
+    Flood("fragments", lambda: query(chained(100)), (DEPTH, NESTING)),
 )
 WIDE = (
     Flood("fields", lambda: query("{" + "a " * 30_000 + "}"), (TOKENS,)),
@@ -155,7 +159,7 @@ TEXTS = (
     Flood("quotes in a block string", lambda: query('{hello(name:"""' + '"" ' * (LONG // 3) + '""")}'), ()),
     Flood("a number", lambda: query("{hello(name:" + "1" * LONG + ")}"), ()),
     Flood("a comment", lambda: query("{hello}#" + "a" * LONG), ()),
-    Flood("comments", lambda: query("{hello}" + "#\n" * (LONG // 2)), (TOKENS, PARSE)),
+    Flood("comments", lambda: query("{hello}" + "#\n" * (LONG // 2)), ()),
     Flood("commas", lambda: query("{" + "," * LONG + "hello}"), ()),
     Flood("bad characters", lambda: query("{" + "\x00" * LONG + "}"), (PARSE, TOKENS)),
     Flood("four bytes a character", lambda: query('{hello(name:"' + "\U0001f375" * LONG + '")}'), ()),
