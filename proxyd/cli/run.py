@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from proxyd.admin.source import POSTED
 from proxyd.cli import config
 from proxyd.cli.output import stderr, stdout
 from proxyd.clock import Clock
@@ -18,6 +19,7 @@ from proxyd.model.files import FileWatch, stamp_of
 from proxyd.model.grammar import split_port
 from proxyd.model.load import read_text
 from proxyd.process import inherited, pid_file
+from proxyd.process.administered import Texts
 from proxyd.process.life import Life
 from proxyd.process.notify import Notifier
 from proxyd.process.pid_file import PidFile
@@ -47,13 +49,14 @@ def run(arguments: argparse.Namespace) -> int:
     stderr().problems(loaded.warnings, "warning", "yellow")
     writer = events.configure(loaded.settings.log_level, loaded.settings.proxy_error_log)
 
-    def check(text: str) -> object:
+    def check(text: str) -> Loaded:
         return config.read_as(text, name, overrides)
 
     def make() -> Worker | Master:
         if count:
             return Master(loaded, text, name, lambda: read_text(name), check, count, given=given)
-        return Worker(loaded, lambda: config.read(arguments.config, overrides), given=given)
+        texts = Texts(lambda: read_text(name), lambda text: config.read_as(text, POSTED, overrides))
+        return Worker(loaded, lambda: config.read(arguments.config, overrides), texts=texts, given=given)
 
     holding = PidFile(pid_file.locate(loaded.settings.pid_file, os.environ))
     try:

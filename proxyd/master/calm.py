@@ -21,6 +21,11 @@ class Calm:
     def __repr__(self) -> str:
         return f"<Calm {'changing' if self._changing else 'steady'} starting={self._starting}>"
 
+    @property
+    def is_changing(self) -> bool:
+        """Whether a change is under way, or waits for starts."""
+        return self._changing
+
     @contextlib.asynccontextmanager
     async def starting(self) -> AsyncIterator[None]:
         """Start a worker within."""

@@ -13,9 +13,11 @@ import math
 import os
 from typing import TYPE_CHECKING
 
+from proxyd.admin.servers import start_servers
 from proxyd.clock import Clock
 from proxyd.control.crew import crew_app
-from proxyd.control.server import AppServer
+from proxyd.errors import ConfigError
+from proxyd.master.administered import Administered
 from proxyd.master.child import Order
 from proxyd.master.crew import Crew
 from proxyd.master.reloading import reload
@@ -46,7 +48,8 @@ log = get_logger("master")
 class Master:
     """``count`` workers as one gateway. ``read`` returns the text of the file called ``name`` anew; it may raise ConfigError.
 
-    ``check`` raises one where a text is no configuration: it is asked while no worker is there to say so.
+    ``check`` makes a configuration of a text, or raises one: it is asked while no worker is there to say so, and by the admin
+    listener.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class Master:
         text: str,
         name: str,
         read: Callable[[], str],
-        check: Callable[[str], object],
+        check: Callable[[str], Loaded],
         count: int,
         clock: Clock | None = None,
         given: Given | None = None,
@@ -123,13 +126,10 @@ class Master:
         if any(listen.ssl for listen in (*settings.status_listen, *settings.admin_listen)):
             self._tls.take(await self._tls.load(self._loaded))
         context = self._tls.front.context if self._tls.front is not None else None
-        for setting in ("status_listen", "admin_listen"):
-            if listens := getattr(settings, setting):
-                server = AppServer(crew_app(self), listens, setting, context, self._given.get(setting))
-                self._started.push_async_callback(server.stop)
-                await server.start()
-                if setting == "status_listen":
-                    self.status_addresses = list(server.addresses)
+        admin = Administered(self, self._loaded, self._check)
+        self.status_addresses, _ = await start_servers(
+            crew_app(self), admin, context, self._given, self._started
+        )
 
     def _order(self) -> Order:
         return Order(
@@ -146,25 +146,42 @@ class Master:
 
     async def reload(self) -> bool:
         """Have all workers take the file's present content over, or none where one refuses it; true for the former."""
+        try:
+            await self.change(self._read)
+        except ConfigError:
+            return False
+        return True
+
+    async def change(self, read: Callable[[], str]) -> None:
+        """Have all workers take over what ``read`` returns, or none of them; raises ConfigError."""
         self._reloads += 1
         try:
-            text = await asyncio.to_thread(self._read)
+            text = await asyncio.to_thread(read)
             async with self.crew.calm.changing():
                 if not self.crew.serving:
                     await asyncio.to_thread(self._check, text)
                 outcome = await reload(self.crew.serving, self._reloads, text, lambda: self._decide(text))
-        except Exception as error:  # noqa: BLE001  # whatever it is, what runs goes on
+        except Exception as error:
             problems = why_refused(error)
             self.config.refused(problems)
             log.error("reload refused", problems=[str(one) for one in problems])  # noqa: TRY400  # no traceback
-            return False
+            raise ConfigError(problems) from error
         self.crew.hurry()
         for warning in outcome.warnings:
             log.warning("configuration", problem=warning)
         if outcome.changed:
             log.warning("settings that take effect with a restart have changed", settings=outcome.changed)
         log.notice("reloaded", generation=self.config.generation, routes=outcome.routes)
-        return True
+
+    @property
+    def changing(self) -> bool:
+        """Whether a configuration is being loaded right now."""
+        return self.crew.calm.is_changing
+
+    @property
+    def text(self) -> str:
+        """The text of the configuration that runs."""
+        return self._text
 
     def _decide(self, text: str) -> None:
         self._text = text

@@ -126,6 +126,12 @@ def _advise(settings: Settings, places: dict[str, tuple[Place, str]], report: Re
             report.warn(*places[name], "http2 is not offered: clients are answered in HTTP/1.1")
         if name != "proxy_listen" and any(listen.proxy_protocol for listen in getattr(settings, name)):
             report.error(*places[name], "proxy_protocol is read on proxy_listen only")
+    for listen in settings.admin_listen:
+        if not settings.admin_tokens and not listen.local:
+            message = f"{listen} can be reached from other machines, and nobody is asked for a token"
+            report.error(
+                *places["admin_listen"], message, "set admin_tokens, or listen on 127.0.0.1 or a unix socket"
+            )
     flagged = any(listen.proxy_protocol for listen in settings.proxy_listen)
     if settings.real_ip_header == PROXY_PROTOCOL and not flagged:
         report.error(*places["real_ip_header"], "needs proxy_protocol among the flags of proxy_listen")

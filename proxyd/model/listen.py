@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -38,6 +39,19 @@ class Listen:
         host = f"[{self.host}]" if ":" in self.host else self.host
         address = f"unix:{self.path}" if self.path is not None else f"{host}:{self.port}"
         return f"{address} ssl" if self.ssl else address
+
+    @property
+    def local(self) -> bool:
+        """Whether this machine alone reaches it."""
+        return self.path is not None or self.host == "localhost" or is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is an address of the machine's own."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def parse_listen(value: object) -> tuple[Listen, ...]:

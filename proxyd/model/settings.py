@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field
 from proxyd.model import units
 from proxyd.model.base import Entity
 from proxyd.model.listen import Listen, parse_listen
+from proxyd.model.tokens import AdminToken, parse_tokens
 
 TOKENS: Final = {
     "server_tokens": ("server", "via"),
@@ -142,6 +143,7 @@ Words = Annotated[tuple[str, ...], BeforeValidator(units.words)]
 Listens = Annotated[tuple[Listen, ...], BeforeValidator(parse_listen)]
 HeaderNames = Annotated[tuple[str, ...], BeforeValidator(_headers)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
+Tokens = Annotated[tuple[AdminToken, ...], BeforeValidator(parse_tokens)]
 Output = Annotated[str, BeforeValidator(_file), Field(min_length=1)]
 Protocols = Annotated[tuple[Literal["TLSv1.2", "TLSv1.3"], ...], BeforeValidator(units.words)]
 RecordTypes = Annotated[
@@ -166,7 +168,9 @@ class Settings(Entity):
     status_listen: Listens = (Listen("127.0.0.1", 8007),)
     """Where metrics and status are read."""
     admin_listen: Listens = (Listen("127.0.0.1", 8001),)
-    """Where the gateway is administered."""
+    """Where the gateway is administered; on an address that others reach, with admin_tokens only."""
+    admin_tokens: Tokens = Field((), repr=False)
+    """Who may administer it, as ``ROLE:SECRET`` words with a role of viewer, operator or admin; none: whoever is on this machine."""
     declarative_config: str = "config/proxyd.yml"
     """The file with services, routes and the rest; environment and command line only."""
 

@@ -1,4 +1,4 @@
-"""Settings to what carries requests: the handler, its forwarder, and what makes requests of the gateway's own."""
+"""Settings to what carries requests and records them: the handler, its forwarder, what makes requests of the gateway's own."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from proxyd.gateway.asking import Asker
 from proxyd.gateway.forward import Forwarder
 from proxyd.gateway.forwarded import RealIP, TrustedIPs
 from proxyd.gateway.handler import Handler
-from proxyd.process.assemble import reads_preface
-from proxyd.process.timings import make_marks
+from proxyd.process.assemble import client_tls, reads_preface
+from proxyd.process.timings import make_marks, make_slow_log
+from proxyd.telemetry.access_log import open_access_log
+from proxyd.telemetry.record import Telemetry
+from proxyd.telemetry.redact import Redactor
 
 if TYPE_CHECKING:
+    import asyncio
+
     from proxyd.clock import Clock
     from proxyd.gateway.snapshot import Snapshot
     from proxyd.gateway.tasks import Tasks
     from proxyd.model.settings import Settings
     from proxyd.overload.control import Overload
-    from proxyd.telemetry.record import Telemetry
+    from proxyd.telemetry.journal import Journal
 
 
 def make_asker(settings: Settings, clock: Clock, tasks: Tasks) -> Asker:
@@ -51,6 +56,18 @@ def make_handler(
     handler.asker = asker
     handler.overload = overload
     return handler
+
+
+def make_telemetry(
+    settings: Settings, clock: Clock, loop: asyncio.AbstractEventLoop, journal: Journal | None
+) -> Telemetry:
+    """Return what records exchanges, with its logs open; raises ConfigError where they cannot be."""
+    redactor = Redactor()
+    access_log = open_access_log(settings.proxy_access_log, clock, loop, redactor)
+    slow = make_slow_log(settings, clock, loop, redactor)
+    telemetry = Telemetry(clock, access_log, settings.latency_budget, redactor, slow, journal)
+    telemetry.logs.tls = client_tls(settings)
+    return telemetry
 
 
 def _sends_request_id(settings: Settings) -> bool:

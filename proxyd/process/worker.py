@@ -11,26 +11,23 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from proxyd.admin.servers import start_servers
 from proxyd.apps.host import Apps
 from proxyd.clock import Clock, DeadlineWheel
-from proxyd.control.server import AppServer
 from proxyd.control.status import status_app
 from proxyd.downstream.listener import Connections, Listener
 from proxyd.errors import ConfigError, Place, Problem
 from proxyd.gateway.forwarded import TrustedIPs
 from proxyd.gateway.tasks import Tasks
 from proxyd.process import assemble, seen
+from proxyd.process.administered import Administered, Texts
 from proxyd.process.drain import Drain
-from proxyd.process.handling import make_asker, make_handler
+from proxyd.process.handling import make_asker, make_handler, make_telemetry
 from proxyd.process.overload import make_overload, watch_loop
 from proxyd.process.reports import Reports, consumer_labels
 from proxyd.process.retired import Retired
-from proxyd.process.timings import make_slow_log
 from proxyd.process.tls import Tls
-from proxyd.telemetry.access_log import open_access_log
 from proxyd.telemetry.events import get_logger
-from proxyd.telemetry.record import Telemetry
-from proxyd.telemetry.redact import Redactor
 from proxyd.telemetry.source import (
     ConfigState,
     ConnectionCounts,
@@ -42,7 +39,6 @@ from proxyd.telemetry.source import (
 )
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterable
 
     from proxyd.gateway.snapshot import Snapshot
@@ -82,6 +78,7 @@ def changed_settings(before: Settings, after: Settings) -> list[str]:
 class Worker:
     """A running gateway. ``load`` reads the configuration anew for a reload; it may take seconds.
 
+    ``texts`` is for the admin listener, which shows the configuration as it was written, and takes another one.
     ``given`` are sockets that are there already (``process.inherited``); ``counters`` is the descriptor of the file in
     which it counts with others, where the settings name none, ``under_way`` that of the one for requests under way, and
     ``figures`` that of the file in which its own figures stand for its master. One of several has a ``name``.
@@ -92,6 +89,7 @@ class Worker:
         loaded: Loaded,
         load: Callable[[], Loaded],
         clock: Clock | None = None,
+        texts: Texts | None = None,
         *,
         given: Given | None = None,
         counters: int | None = None,
@@ -102,8 +100,10 @@ class Worker:
         self.settings: Settings = loaded.settings
         self.addresses: list[str] = []
         self.status_addresses: list[str] = []
+        self.admin_addresses: list[str] = []
         self._loaded = loaded
         self._load = load
+        self._texts = texts or Texts()
         self._given = given or {}
         self._counters = (counters, under_way)
         self.reports = Reports(figures)
@@ -130,15 +130,9 @@ class Worker:
         loop = asyncio.get_running_loop()
         clock = self._clock
         begun = self._started
-        redactor = Redactor()
         begun.push_async_callback(self.reports.stop)
-        access_log = open_access_log(settings.proxy_access_log, clock, loop, redactor)
-        slow = make_slow_log(settings, clock, loop, redactor)
-        self.telemetry = Telemetry(
-            clock, access_log, settings.latency_budget, redactor, slow, self.reports.journal
-        )
+        self.telemetry = make_telemetry(settings, clock, loop, self.reports.journal)
         begun.callback(self.telemetry.close)
-        self.telemetry.logs.tls = assemble.client_tls(settings)
         begun.push_async_callback(self.telemetry.logs.stop)
         self._wheel = DeadlineWheel(clock, loop)
         begun.callback(self._wheel.close)
@@ -167,7 +161,13 @@ class Worker:
         )
         self.tls.take(await self.tls.load(self._loaded))
         context = self.tls.front.context if self.tls.front is not None else None
-        await self._start_servers(context)
+        self.status_addresses, self.admin_addresses = await start_servers(
+            status_app(self.telemetry, self),
+            Administered(self, self._texts),
+            context,
+            self._given,
+            self._started,
+        )
         self.reports.start(self.telemetry, self, self._loaded)
         self.listener = Listener(self.clients, self._handler, assemble.client_limits(settings))
         if self._overload is not None:
@@ -181,19 +181,6 @@ class Worker:
         self._not_ready = ""
         event = "worker started" if self._name else "started"
         log.notice(event, listen=self.addresses, status=self.status_addresses, routes=self._routes())
-
-    async def _start_servers(self, context: ssl.SSLContext | None) -> None:
-        for listens, setting in (
-            (self.settings.status_listen, "status_listen"),
-            (self.settings.admin_listen, "admin_listen"),
-        ):
-            if listens:
-                app = status_app(self.telemetry, self)
-                server = AppServer(app, listens, setting, context, self._given.get(setting))
-                self._started.push_async_callback(server.stop)
-                await server.start()
-                if setting == "status_listen":
-                    self.status_addresses = list(server.addresses)
 
     async def _compile(self, loaded: Loaded) -> Snapshot:
         # A large file takes a second to compile: requests go on meanwhile.
@@ -233,16 +220,35 @@ class Worker:
 
     async def reload(self) -> bool:
         """Take the file's present content over, or keep what runs where it is refused; true for the former."""
+        try:
+            await self.change(self._load)
+        except ConfigError:
+            return False
+        return True
+
+    async def change(self, load: Callable[[], Loaded]) -> Loaded:
+        """Take over what ``load`` returns, or raise ConfigError with what runs going on."""
         async with self._reloading:
             if self._not_ready:
-                return False
+                raise ConfigError([Problem(Place("configuration"), "", f"not loaded: {self._not_ready}")])
             try:
-                prepared = await self.prepare(await asyncio.to_thread(self._load))
-            except Exception as error:  # noqa: BLE001  # whatever it is, what runs goes on
-                self._refuse(why_refused(error))
-                return False
+                prepared = await self.prepare(await asyncio.to_thread(load))
+            except Exception as error:
+                problems = why_refused(error)
+                self._refuse(problems)
+                raise ConfigError(problems) from error
             await self._take_over(prepared)
-            return True
+            return prepared.loaded
+
+    @property
+    def changing(self) -> bool:
+        """Whether a configuration is being loaded right now."""
+        return self._reloading.locked()
+
+    @property
+    def loaded(self) -> Loaded:
+        """The configuration that runs."""
+        return self._loaded
 
     async def prepare(self, loaded: Loaded) -> Prepared:
         """Make all that a configuration needs, beside the one that runs; raises ConfigError."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from e2e_wire import PATIENCE
 
 from proxyd.cli.config import plugin_configs
-from proxyd.model.load import Loaded, load
+from proxyd.model.load import Loaded, load, load_text
+from proxyd.process.administered import Texts
 from proxyd.process.worker import Worker
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Gateway:
             "shutdown_timeout": 2.0,
         } | settings
         self.write(config)
-        self.worker = Worker(self._load(), self._load)
+        self.worker = Worker(self._load(), self._load, texts=Texts(self.file.read_text, self._take))
 
     def write(self, config: Config) -> None:
         """Replace the configuration file; ``worker.reload`` takes it over."""
@@ -41,6 +42,13 @@ class Gateway:
 
     def _load(self) -> Loaded:
         return load(self.file, env={}, plugins=plugin_configs(), overrides=self._settings)
+
+    def _take(self, text: str) -> Loaded:
+        return load_text(text, "request", env={}, plugins=plugin_configs(), overrides=self._settings)
+
+    @property
+    def admin_url(self) -> str:
+        return self.worker.admin_addresses[0]
 
     @property
     def url(self) -> str:

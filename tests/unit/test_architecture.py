@@ -24,6 +24,7 @@ LAYERS = (
     {"plugins", "gateway"},
     {"downstream"},
     {"apps", "control"},
+    {"admin"},
     {"process"},
     {"master"},
     {"cli"},
@@ -32,7 +33,7 @@ LAYERS = (
 RANK = {package: rank for rank, packages in enumerate(LAYERS) for package in packages}
 
 # Off the request path, where aiohttp is the client or the server.
-AIOHTTP = {"apps", "control"}
+AIOHTTP = {"admin", "apps", "control"}
 AIOHTTP_CLIENTS = {
     "proxyd/guard/aiohttp.py",
     "proxyd/issuers/keysets.py",

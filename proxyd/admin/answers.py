@@ -1,0 +1,79 @@
+"""What the Admin API answers: documents, and Kong's errors with their names, codes and fields.
+
+Kong's ``kong/db/errors.lua``: the codes are part of what its clients know.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import orjson
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiohttp.typedefs import Handler
+
+
+class Refusal(Exception):  # noqa: N818  # what is asked for is at fault
+    """A request that is not done, with the document that says why."""
+
+    def __init__(
+        self, status: int, document: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(document.get("message", ""))
+        self.status = status
+        self.document = document
+        self.headers = headers or {}
+
+    @classmethod
+    def schema(cls, field: str, message: str) -> Self:
+        """Refuse for one field that is wrong."""
+        return cls.fields({field: message})
+
+    @classmethod
+    def fields(cls, fields: Mapping[str, Any]) -> Self:
+        """Refuse for fields that are wrong, as a tree of messages."""
+        count = "" if len(fields) == 1 else f"{len(fields)} "
+        said = "; ".join(f"{name}: {told}" for name, told in fields.items())
+        message = f"{count}schema violation{'s' if count else ''} ({said})"
+        return cls(400, {"name": "schema violation", "code": 2, "message": message, "fields": dict(fields)})
+
+    @classmethod
+    def not_found(cls) -> Self:
+        """Refuse for want of an entity."""
+        return cls(404, {"message": "Not found"})
+
+    @classmethod
+    def read_only(cls, noun: str) -> Self:
+        """Refuse a change of an entity where the file is the truth."""
+        message = f"cannot create, update or delete '{noun}' entities when not using a database"
+        return cls(405, {"name": "operation unsupported", "code": 12, "message": message})
+
+
+def answer(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return a document that nobody keeps."""
+    return web.Response(
+        body=orjson.dumps(document),
+        status=status,
+        content_type="application/json",
+        charset="utf-8",
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )
+
+
+@web.middleware
+async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer refusals, ours and the router's, in Kong's form."""
+    try:
+        return await handler(request)
+    except Refusal as refusal:
+        return answer(refusal.document, refusal.status, refusal.headers)
+    except web.HTTPMethodNotAllowed as error:
+        allow = ", ".join(sorted(error.allowed_methods))
+        return answer({"message": "Method not allowed"}, error.status, {"Allow": allow})
+    except web.HTTPNotFound as error:
+        return answer({"message": "Not found"}, error.status)
+    except web.HTTPRequestEntityTooLarge as error:
+        return answer({"message": "Payload too large"}, error.status)

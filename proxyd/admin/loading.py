@@ -1,0 +1,137 @@
+"""``/config``: the whole configuration, read and replaced at once (``kong/api/routes/config.lua``).
+
+What is posted runs until the next reload of the file, as in Kong; it is written nowhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from proxyd.admin.answers import Refusal, answer
+from proxyd.admin.show import flattened, show
+from proxyd.admin.source import BusyError
+from proxyd.apps.roles import roles
+from proxyd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from proxyd.admin.source import AdminSource
+    from proxyd.errors import Problem
+
+MAX_SIZE: Final = 64 * 1024 * 1024  # bytes of a configuration
+RETRY_AFTER: Final = "10"  # seconds, Kong's
+_FORMS: Final = {"application/x-www-form-urlencoded", "multipart/form-data"}
+
+
+class Loading:
+    """Handlers of ``/config``."""
+
+    def __init__(self, source: AdminSource) -> None:
+        self._source = source
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes."""
+        app.router.add_get("/config", self._get)
+        app.router.add_post("/config", self._post)
+
+    @roles("admin")
+    async def _get(self, _request: web.Request) -> web.StreamResponse:
+        """Give the text away as it is, with whatever stands in it in clear."""
+        text = await self._source.text()
+        if text is None:
+            raise Refusal(
+                404, {"message": "The text of what runs is not kept: the file has changed, or it was posted"}
+            )
+        return answer({"config": text})
+
+    @roles("admin")
+    async def _post(self, request: web.Request) -> web.StreamResponse:
+        text = await _text_of(request)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        if request.query.get("check_hash") in {"1", "true"} and digest == self._source.config.digest:
+            return web.Response(status=304)
+        try:
+            loaded = await self._source.apply(text)
+        except BusyError:
+            busy = {"message": "Currently loading previous configuration"}
+            raise Refusal(429, busy, {"Retry-After": RETRY_AFTER}) from None
+        except ConfigError as error:
+            raise _refused(
+                error.problems, flatten=request.query.get("flatten_errors") in {"1", "true"}
+            ) from None
+        created_at = self._source.config.last_success
+        document: dict[str, Any] = {
+            collection: {
+                identity: show(collection, entity, loaded.plugin_configs, created_at)
+                for identity, entity in entities.items()
+            }
+            for collection, entities in flattened(loaded.configuration)
+        }
+        return answer(document, 201)
+
+
+async def _text_of(request: web.Request) -> str:
+    """Return the configuration that a request carries: as it is, in a field ``config``, or as a file; raises Refusal."""
+    if request.content_type in _FORMS:
+        field = (await request.post()).get("config")
+        if isinstance(field, web.FileField):
+            data = field.file.read()
+            return _decoded(data)
+        if isinstance(field, str):
+            return field
+        raise _missing()
+    text = _decoded(await request.read())
+    if request.content_type == "application/json":
+        try:
+            document = json.loads(text)
+        except ValueError:
+            raise Refusal(400, {"message": "Cannot parse JSON body"}) from None
+        if isinstance(document, dict) and isinstance(document.get("config"), str):
+            return str(document["config"])
+    if not text.strip():
+        raise _missing()
+    return text
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Refusal(400, {"message": "The configuration is not UTF-8"}) from None
+
+
+def _missing() -> Refusal:
+    return Refusal(400, {"message": "missing declarative configuration"})
+
+
+def _refused(problems: Iterable[Problem], *, flatten: bool) -> Refusal:
+    """Tell what is wrong, as a tree of fields, or as a list with ``flatten``; places are those in the text."""
+    fields: dict[str, Any] = {}
+    listed = []
+    for one in problems:
+        message = f"{one.message} ({one.hint})" if one.hint else one.message
+        fields.setdefault(one.path or "@entity", []).append(message)
+        listed.append(
+            {
+                "path": one.path,
+                "line": one.place.line or None,
+                "column": one.place.column or None,
+                "message": one.message,
+                "hint": one.hint or None,
+            }
+        )
+    said = "; ".join(f"{path}: {', '.join(messages)}" for path, messages in fields.items())
+    document: dict[str, Any] = {
+        "name": "invalid declarative configuration",
+        "code": 14,
+        "message": f"declarative config is invalid: {said}",
+        "fields": {} if flatten else fields,
+    }
+    if flatten:
+        document["flattened_errors"] = listed
+    return Refusal(400, document)

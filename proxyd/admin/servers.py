@@ -1,0 +1,44 @@
+"""What is answered beside the traffic: the listeners of status and administration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxyd.admin.app import admin_app
+from proxyd.control.server import AppServer
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Mapping, Sequence
+    from contextlib import AsyncExitStack
+    from typing import Any
+
+    from aiohttp import web
+
+    from proxyd.admin.source import AdminSource
+
+
+async def start_servers(
+    status: web.Application,
+    admin: AdminSource,
+    context: ssl.SSLContext | None,
+    given: Mapping[str, Mapping[Any, Sequence[socket.socket]]],
+    started: AsyncExitStack,
+) -> tuple[list[str], list[str]]:
+    """Serve ``status_listen`` and ``admin_listen`` until ``started`` ends; returns their addresses as URLs.
+
+    ``given`` are sockets that others have bound, by setting and entry.
+
+    Raises ConfigError where that is not possible.
+    """
+    settings = admin.settings
+    found: dict[str, list[str]] = {"status_listen": [], "admin_listen": []}
+    for setting in found:
+        if listens := getattr(settings, setting):
+            app = status if setting == "status_listen" else admin_app(admin, status)
+            server = AppServer(app, listens, setting, context, given.get(setting))
+            started.push_async_callback(server.stop)
+            await server.start()
+            found[setting] = list(server.addresses)
+    return found["status_listen"], found["admin_listen"]

@@ -1,0 +1,75 @@
+"""One gateway as its admin listener sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from proxyd.admin.source import BusyError
+from proxyd.errors import ConfigError, Place, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxyd.model.load import Loaded
+    from proxyd.model.settings import Settings
+    from proxyd.process.worker import Worker
+    from proxyd.telemetry.source import ConfigState
+
+
+def _nothing() -> str:
+    raise ConfigError([Problem(Place("configuration"), "", "there is no file")])
+
+
+def _not_made(_text: str) -> Loaded:
+    raise ConfigError(
+        [Problem(Place("configuration"), "", "not loaded: no other configuration is taken here")]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Where texts of configurations come from, and what becomes of them; both raise ConfigError.
+
+    ``read`` returns that of the file; ``make`` loads one that was sent, and may take seconds.
+    """
+
+    read: Callable[[], str] = _nothing
+    make: Callable[[str], Loaded] = _not_made
+
+
+class Administered:
+    """Implements ``admin.source.AdminSource``."""
+
+    def __init__(self, worker: Worker, texts: Texts) -> None:
+        self.settings: Settings = worker.settings
+        self._worker = worker
+        self._texts = texts
+
+    def __repr__(self) -> str:
+        return f"<Administered {self._worker!r}>"
+
+    @property
+    def config(self) -> ConfigState:
+        """The state of the configuration."""
+        return self._worker.config
+
+    async def loaded(self) -> Loaded:
+        """Return the configuration that runs."""
+        return self._worker.loaded
+
+    async def text(self) -> str | None:
+        """Return the file's text, if that is what runs: there are keys in it, and nothing here keeps them."""
+        try:
+            text = await asyncio.to_thread(self._texts.read)
+        except ConfigError:
+            return None
+        return text if hashlib.sha256(text.encode()).hexdigest() == self.config.digest else None
+
+    async def apply(self, text: str) -> Loaded:
+        """Take a text over; raises ConfigError, or BusyError."""
+        if self._worker.changing:
+            raise BusyError
+        return await self._worker.change(lambda: self._texts.make(text))
