@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
 from proxyd import plugin
 from proxyd.errors import ConfigError
 from proxyd.graphql.kept import digest_of
-from proxyd.graphql.listed import load
+from proxyd.graphql.listed import Listed, load
 from proxyd.graphql.naming import spell_out
 from proxyd.graphql.refusal import Refused
 from proxyd.model.files import stamp_of
@@ -63,6 +64,12 @@ class Config(plugin.Config):
         return self
 
 
+@lru_cache(maxsize=4)  # instances of the plugin have the same files, and most reloads leave them as they were
+def _load(names: tuple[str, ...], stamps: tuple[Stamp | None, ...], by_tokens: bool) -> Listed:  # a key
+    del stamps  # tell one state of the files from the next
+    return load(names, by_tokens=by_tokens)
+
+
 class RolesOf(Protocol):
     """Who knows the roles of a caller."""
 
@@ -81,7 +88,7 @@ class Safelist:
         self._by_tokens = config.match == "tokens"
         self._seen = self._stamps()  # before they are read: what changes meanwhile is seen later
         self._changing: tuple[Stamp | None, ...] | None = None
-        self._listed = load(config.manifests, by_tokens=self._by_tokens)
+        self._listed = _load(config.manifests, self._seen, self._by_tokens)
         self._told: set[str] = set()
         self._watching: asyncio.Task[None] | None = None
         self.counts: Counter[str] = Counter()
@@ -187,9 +194,8 @@ class Safelist:
             await self._read()
 
     async def _read(self) -> None:
-        names: Any = self._config.manifests
         try:
-            listed = await asyncio.to_thread(load, names, by_tokens=self._by_tokens)
+            listed = await asyncio.to_thread(_load, self._config.manifests, self._seen, self._by_tokens)
         except ConfigError as error:
             problems = [str(problem) for problem in error.problems]
             log.error("safelist not taken over", problems=problems)  # noqa: TRY400  # no traceback

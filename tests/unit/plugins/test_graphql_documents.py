@@ -278,6 +278,14 @@ def test_a_wrong_manifest_is_a_wrong_configuration(listed):
         listed({"1": 5})
 
 
+def test_instances_share_a_manifest(listed):
+    """Many routes with one list have it in memory once."""
+    one, other = listed({"1": TEXT}), listed({"1": TEXT, "2": OTHER})
+    again = make(GraphQL, safelist={"manifests": list(other.config.safelist.manifests)})
+    assert one._documents._listed._listed is not other._documents._listed._listed
+    assert again._documents._listed._listed is other._documents._listed._listed
+
+
 async def test_a_manifest_that_changes(listed, tmp_path, capfd):
     """It is taken over once it is left alone; a wrong one changes nothing, and the log says where it is wrong."""
     plugin = listed({"1": TEXT})
