@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from proxyd.graphql.request import Asked
 
 MEMBERS: Final = ("documentId", "doc_id", "id")
+_MEMBERS: Final = frozenset(MEMBERS)
 SHA256: Final = "sha256:"
 EXTENSION: Final = "persistedQuery"
 VERSION: Final = 1
@@ -50,7 +51,7 @@ def id_of(asked: Asked) -> str:
 
 def is_named(asked: Asked) -> bool:
     """Tell whether a request without a document means to name one."""
-    return EXTENSION in asked.extensions or any(asked.members.get(member) is not None for member in MEMBERS)
+    return EXTENSION in asked.extensions or not _MEMBERS.isdisjoint(asked.members)
 
 
 def _bad(message: str) -> Refused:

@@ -1,7 +1,7 @@
 """The safelist: only documents that stand in manifests are carried, by name or as they are.
 
-What is refused is never parsed. What is carried reaches the backend as it stands in the manifest, written anew: nothing that
-a stranger has written but names, variables and values.
+What is refused is never parsed. What is carried reaches the backend as it stands in the manifest: nothing of it but the variables
+is what a stranger has written.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from proxyd import plugin
 from proxyd.errors import ConfigError
 from proxyd.graphql.kept import digest_of
 from proxyd.graphql.listed import Listed, load
-from proxyd.graphql.naming import spell_out
+from proxyd.graphql.naming import is_named, spell_out
 from proxyd.graphql.refusal import Refused
 from proxyd.model.files import stamp_of
 from proxyd.telemetry.events import get_logger
@@ -119,7 +119,7 @@ class Safelist:
         enforced = self._is_enforced_for(exchange)
         if text is not None and not (enforced and self._config.names_only):
             self.counts["listed"] += 1
-            if enforced:
+            if enforced and (text != asked.query or is_named(asked)):
                 asked.query = text
                 spell_out(asked, text)
             return
