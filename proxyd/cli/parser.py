@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from proxyd import __version__
-from proxyd.cli import dev_cert, graphql, inspect, managing, run
+from proxyd.cli import dev_cert, graphql, graphql_explain, inspect, managing, run
 from proxyd.cli.output import stdout
 from proxyd.process.inherited import NAMES, Descriptor, parse_descriptor
 
@@ -129,7 +129,7 @@ def _dev_cert(verbs: _Verbs) -> None:
 
 def _graphql(verbs: _Verbs) -> None:
     below = verbs.group(
-        "graphql", "about GraphQL documents: manifest", "proxyd graphql manifest src -o operations.json"
+        "graphql", "about GraphQL documents: manifest, explain", "proxyd graphql explain orders.graphql"
     )
     verb = below.add(
         "manifest",
@@ -152,6 +152,23 @@ def _graphql(verbs: _Verbs) -> None:
         action="store_true",
         help="write nothing, and tell whether FILE is up to date: exit code 1 where it is not",
     )
+    _graphql_explain(below)
+
+
+def _graphql_explain(below: _Verbs) -> None:
+    verb = below.with_config(
+        "explain",
+        "tell what is counted in a GraphQL document, and which limits that meets",
+        graphql_explain.explain,
+        "proxyd graphql explain orders.graphql --config kong.yml --route graphql",
+    )
+    verb.add_argument("file", metavar="FILE", help="the document; - is standard input")
+    verb.add_argument("--operation", metavar="NAME", help="tell of this one of its operations only")
+    verb.add_argument("--variables", metavar="JSON|FILE", help="variables that go with it")
+    verb.add_argument(
+        "--route", metavar="NAME", help="whose plugin's limits; without it, those that hold by default"
+    )
+    verb.add_argument("--json", action="store_true", help="print a JSON document")
 
 
 def _days(text: str) -> int:
