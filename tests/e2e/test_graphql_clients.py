@@ -33,7 +33,6 @@ SUBSCRIBING = {
     "graphql-sse to graphql-sse, single connection": ("sse", "/sse", {"single": True}),
 }
 NOT_YET = ["graphql-sse to graphql-sse, single connection"]  # through the plugin
-AUDITS_NOT_YET = {"3E3A", "8764"}  # the same
 LISTENING = {name: case for name, case in SUBSCRIBING.items() if "strawberry" not in name}
 
 
@@ -130,9 +129,8 @@ async def test_parts_that_come_later(ask):
     assert second["next"]["data"]["product"]["reviews"] == [{"stars": 5, "__typename": "Review"}]
 
 
-async def test_audits_of_graphql_over_http(ask, request):
+async def test_audits_of_graphql_over_http(ask):
     """Every audit of the package graphql-http passes, as it does straight at the server."""
     told = await (await ask("audits", "/http")).lines()
-    not_yet = AUDITS_NOT_YET if request.node.callspec.params["ask"] == "graphql" else set()
     assert len(told) == 61
-    assert {audit["id"] for audit in told if audit["status"] != "ok"} == not_yet, told
+    assert {audit["id"] for audit in told if audit["status"] != "ok"} == set(), told
