@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # What a document is taken to hold in memory when its tree is gone, in bytes: measured, and rounded up.
-_DOCUMENT_SIZE: Final = 1500
+_DOCUMENT_SIZE: Final = 1000
 _OPERATION_SIZE: Final = 700
 
 

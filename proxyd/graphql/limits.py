@@ -62,7 +62,7 @@ class Limits(plugin.Config):
     max_document_size: int = Field(65_536, gt=0, le=MOST_CHARACTERS)
     """Characters of a document's text."""
     max_tokens: int = Field(2000, gt=0, le=MOST_TOKENS)
-    """Tokens of a document, its comments not counted."""
+    """Tokens of a document; a comment is one."""
     max_nesting: int = Field(50, gt=0, le=MOST_NESTING)
     """Brackets of any kind that are open at once, and selections within one another, fragments among them."""
     max_operations: int = Field(10, gt=0)

@@ -15,15 +15,16 @@ from typing import Final
 # is one character, and a string that does not end is all that is left of its line or of the text: the parser complains of those.
 _TOKEN: Final = re.compile(
     r"""
-    [\s,\ufeff]*+(?:\#[^\n\r]*+[\s,\ufeff]*+)*+
+    [\s,\ufeff]*+
     (?:
       (?P<open>[\[{(]) | (?P<close>[\]})])
       | [_A-Za-z][_A-Za-z0-9]*+
       | -?[0-9]++(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+
       | \.\.\.
+      | \#[^\n\r]*+
       | "{3}(?:[^"\\]++|\\(?:"{3})?+|"{1,2}+(?!"))*+"{0,3}+
       | "(?:[^"\\\n\r]++|\\.)*+"?+
-      | [^\s,\#]
+      | [^\s,]
       | (?P<end>\Z)
     )
     """,
@@ -32,7 +33,7 @@ _TOKEN: Final = re.compile(
 
 
 def scan(text: str, max_tokens: int, max_nesting: int) -> tuple[int, int]:
-    """Return how many tokens a document has and how many brackets are open at once.
+    """Return how many tokens a document has, comments among them, and how many brackets are open at once.
 
     It stops once one of them is beyond its maximum.
     """

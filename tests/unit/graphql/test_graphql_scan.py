@@ -12,8 +12,12 @@ from proxyd.graphql.scan import scan
 
 def lexed(text):
     """Count tokens and brackets as graphql-core's lexer sees them."""
-    lexer, tokens, depth, deepest = Lexer(Source(text)), 0, 0, 0
-    while (token := lexer.advance()).kind is not TokenKind.EOF:
+    lexer = Lexer(Source(text))
+    token = lexer.token
+    while lexer.advance().kind is not TokenKind.EOF:
+        pass
+    tokens = depth = deepest = 0
+    while (token := token.next).kind is not TokenKind.EOF:  # comments are in this list alone
         tokens += 1
         depth += (token.kind.value in "{[(") - (token.kind.value in "}])")
         deepest = max(deepest, depth)
