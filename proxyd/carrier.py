@@ -70,6 +70,9 @@ class Caller(Protocol):
         Raises KeyError for a service that there is not.
         """
 
+    def service_of(self, route: str | None, service: str | None) -> tuple[str, str] | None:
+        """Return id and name of the service that a plugin's scope leads to; None where it leads to none, or to several."""
+
 
 class Way(Protocol):
     """The two sides of an exchange that is carried.

@@ -20,6 +20,7 @@ from proxyd.store.counting import Counting
 from proxyd.telemetry.meter import Meters
 from proxyd.telemetry.outputs import Outputs
 from proxyd.telemetry.redact import Redactor
+from proxyd.telemetry.schemas import Schemas
 from proxyd.telemetry.shipper import Deliveries
 from proxyd.telemetry.tally import Tallies
 
@@ -116,6 +117,8 @@ class Kit:
     """What delivers the spans of tracing plugins; those of all generations share it."""
     meters: Meters = field(default_factory=Meters)
     """What is counted of each route, and where its buckets take exemplars."""
+    schemas: Schemas = field(default_factory=Schemas)
+    """The schemas that backends are asked for; those of all generations share it."""
     caller: Caller | None = field(default=None)
     """What asks services outside of any client's request."""
     authorities: Mapping[str, bytes] = field(default_factory=dict)

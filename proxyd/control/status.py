@@ -83,6 +83,7 @@ def _status_handler(telemetry: Telemetry, source: StatusSource) -> Handler:
                 "last_reload": last_reload(source),
                 "upstreams": _upstreams(source),
                 "overload": _overload(source),
+                "graphql_schemas": telemetry.schemas.states(),
                 "resilience": resilience(one.summary() for one in source.protections()),
             }
         )

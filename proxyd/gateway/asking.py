@@ -12,7 +12,7 @@ from proxyd.telemetry.trace import new_request_id
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from proxyd.carrier import Pipe, Receiver
     from proxyd.clock import Watched
@@ -85,10 +85,25 @@ class Services:
 
     def __init__(self, asker: Asker) -> None:
         self.routes: dict[str, CompiledRoute] = {}  # one of each service, by the service's id
+        self._services: dict[str, str] = {}  # the id of its service, by a route's
         self._asker = asker
 
     def __repr__(self) -> str:
         return f"<Services {len(self.routes)}>"
+
+    def know(self, routes: Iterable[CompiledRoute]) -> None:
+        """Take the routes of the generation."""
+        leading = [(route, route.entity) for route in routes if route.entity is not None]
+        self.routes = {service.id: route for route, service in leading}
+        self._services = {route.route.id: service.id for route, service in leading}
+
+    def service_of(self, route: str | None, service: str | None) -> tuple[str, str] | None:
+        """Return the service that a scope leads to."""
+        identity = self._services.get(route) if route is not None else service
+        found = self.routes.get(identity or "")
+        if found is None or found.entity is None:
+            return None
+        return found.entity.id, found.entity.name or found.entity.id
 
     def ask(self, service: str, request: RequestHead, body: bytes | None, receiver: Receiver) -> Asked:
         """Ask a service."""

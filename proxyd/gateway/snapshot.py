@@ -139,7 +139,7 @@ def compile_snapshot(
             )
         )
     if asked is not None:
-        asked.routes = {route.entity.id: route for route in compiled if route.entity is not None}
+        asked.know(compiled)
     router = Router((route.route, route) for route in compiled)
     return Snapshot(
         generation,

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def make_documents(
-    keeping: persisted.Config | None, listing: safelist.Config | None, kit: Kit
+    keeping: persisted.Config | None,
+    listing: safelist.Config | None,
+    kit: Kit,
+    roles_claim: str | None = None,
 ) -> Documents | None:
     """Return who finds documents, None where clients have to send them; raises ConfigError for a wrong manifest."""
     if keeping is None and listing is None:
@@ -29,7 +32,7 @@ def make_documents(
     named = (*(listing.roles or ()), *(listing.exempt_roles or ())) if listing is not None else ()
     return Documents(
         persisted.Persisted(keeping, kit) if keeping is not None else None,
-        safelist.Safelist(listing, Roles(kit.consumers, named)) if listing is not None else None,
+        safelist.Safelist(listing, Roles(kit.consumers, named, roles_claim)) if listing is not None else None,
     )
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from pydantic import Field, model_validator
 
 from proxyd import plugin
+from proxyd.bases.groups import groups_of
 from proxyd.exchange import Reply
-from proxyd.identity import header_list, texts_at
+from proxyd.identity import header_list
 
 if TYPE_CHECKING:
     from proxyd.exchange import Exchange
@@ -59,18 +60,15 @@ class Acl(plugin.Plugin[Config]):
         if consumer is None and exchange.groups is None and exchange.claims is None:
             return Reply(401, "Unauthorized")
         config = self.config
-        # As in Kong: somebody who has shown a credential is in the groups of the file and no others.
-        if exchange.groups is not None and (
-            consumer is None or exchange.credential is None or config.always_use_authenticated_groups
-        ):
-            consumer, groups = None, exchange.groups
-        else:
-            groups = self.kit.consumers.groups(consumer.id) if consumer is not None else ()
-        if config.roles_claim is not None and exchange.claims is not None:
-            groups = tuple(dict.fromkeys((*groups, *texts_at(exchange.claims, config.roles_claim))))
+        groups, vouched = groups_of(
+            exchange,
+            self.kit.consumers,
+            config.roles_claim,
+            vouched_first=config.always_use_authenticated_groups,
+        )
         if self._listed.isdisjoint(groups) == self._allows:
             return Reply(403, "You cannot consume this service")
         if groups and not config.hide_groups_header:
-            header = b"X-Authenticated-Groups" if consumer is None else b"X-Consumer-Groups"
+            header = b"X-Authenticated-Groups" if vouched or consumer is None else b"X-Consumer-Groups"
             exchange.headers.set(header, header_list(groups))
         return None

@@ -10,23 +10,28 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from proxyd import plugin
+from proxyd.exchange import Reply
 from proxyd.graphql import persisted
 from proxyd.graphql import safelist as listing
 from proxyd.graphql.entry import Entry
 from proxyd.graphql.examiner import Examiner
 from proxyd.graphql.front import Front, Requests
 from proxyd.graphql.limits import Counts, Limits, Variables
+from proxyd.graphql.refusal import refuse
 from proxyd.graphql.resolving import make_documents
+from proxyd.graphql.schema import config as schema
+from proxyd.graphql.schema.source import UNKNOWN
 from proxyd.graphql.subscriptions.settings import Subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from proxyd.exchange import Exchange, Reply
+    from proxyd.exchange import Exchange
+    from proxyd.graphql.schema.source import Schema
     from proxyd.graphql.steps import Step
 
 
-class Config(plugin.Config):
+class Config(schema.Config, plugin.Config):
     """Settings of graphql."""
 
     requests: Requests = Field(default_factory=Requests)
@@ -51,35 +56,57 @@ class GraphQL(plugin.Plugin[Config]):
     answers = (
         (200, "the same as 400, for clients that accept application/json alone"),
         (400, "the request is no GraphQL request, or its document is refused; the error's code says why"),
+        (403, "introspection, or something that the operation uses, is not for the caller's roles"),
         (405, "a mutation is asked for by GET, or the method is none of GraphQL's"),
         (406, "the client accepts neither of the media types of answers"),
         (413, "the body is larger than limits.max_body_size"),
         (415, "the body is not JSON by its Content-Type"),
+        (503, "the schema is to be asked of the backend, and is not known yet"),
     )
 
     def prepare(self) -> None:
         """Put the steps together."""
         limits = self.config.limits
-        self._documents = make_documents(self.config.persisted_queries, self.config.safelist, self.kit)
+        self._schema = schema.make_schema(self.config, self.scope, self.kit)
+        self._documents = make_documents(
+            self.config.persisted_queries, self.config.safelist, self.kit, self.config.roles_claim
+        )
         self._examiner = Examiner(self._steps(), limits=limits, resolver=self._documents)
+        if self._schema is not None:
+            self._schema.changed.append(self._examiner.forget)
         requests = self.config.requests
         self._entry = Entry(Front(requests), self._examiner, limits, requests.max_upload_size)
 
     def _steps(self) -> list[Step]:
         """Return what operations are held to, the cheapest first."""
         limits = self.config.limits
-        return [Counts(limits), Variables(limits)]
+        known = schema.steps(self.config, self._schema, self.kit.consumers)
+        return [Counts(limits), Variables(limits), *known]
 
     async def start(self) -> None:
-        """Begin to use Redis, and to watch files."""
+        """Begin to use Redis, to watch files, and to ask the backend for its schema."""
+        if self._schema is not None:
+            self._schema.start()
         if self._documents is not None:
             self._documents.start()
 
     async def stop(self) -> None:
         """End it."""
+        if self._schema is not None:
+            await self._schema.stop()
         if self._documents is not None:
             await self._documents.stop()
 
     def access(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """Examine what is asked; only what has not come yet is waited for."""
+        if self._schema is not None and self._schema.now is None and not exchange.request.upgrade:
+            return self._once_known(exchange, self._schema)
         return self._entry.access(exchange)
+
+    async def _once_known(self, exchange: Exchange, known: Schema) -> Reply | None:
+        """Wait until the schema is known, or refuse the request."""
+        await known.wait()
+        if known.now is None:
+            return refuse(exchange, UNKNOWN.again())
+        found = self._entry.access(exchange)
+        return found if found is None or isinstance(found, Reply) else await found

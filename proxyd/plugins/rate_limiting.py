@@ -37,6 +37,8 @@ class Config(ledger.Config, Periods):
     """Path counted by, with limit_by: path."""
     window_type: Literal["fixed", "sliding"] = "fixed"
     """Whether windows begin with the calendar's, as in Kong, or the last one counts in part; not Kong's."""
+    counts: Literal["requests", "cost"] = "requests"
+    """Whether each request counts as one, or as what the plugin graphql says that it costs, one at least; not Kong's."""
     header_style: Style = "kong"
     """Which fields tell them: Kong's, ``RateLimit`` and ``RateLimit-Policy`` of the IETF's draft, or both; not Kong's."""
     error_code: int = Field(429, ge=200, le=599)
@@ -78,6 +80,7 @@ class RateLimiting(plugin.Plugin[Config]):
         self._fields = Fields(tuple(limits), config.header_style) if not config.hide_client_headers else None
         self._prefix = f"rl:{self.scope.route or ''}:{self.scope.service or ''}:{config.limit_by}:".encode()
         self._whom = self._counted_by(config)
+        self._by_cost = config.counts == "cost"
         self._time = self.kit.clock.time
         self._ledger = ledger.Ledger(self.kit, config)
 
@@ -106,28 +109,38 @@ class RateLimiting(plugin.Plugin[Config]):
         now = self._time()
         windows = self._windows.at(now)
         key = self._prefix + self._whom(exchange)
+        amount = 1
+        if self._by_cost and exchange.graphql is not None and exchange.graphql.cost > 1:
+            amount = exchange.graphql.cost
+            if amount > min([window.limit for window in windows]):
+                return self._refuse_for_good(exchange, windows, amount)
+            windows = tuple([window.with_room(amount) for window in windows])
         redis = self._ledger.there
         if redis is not None:
-            return self._ask(exchange, redis, key, windows)
+            return self._ask(exchange, redis, key, windows, amount)
         try:
-            taken = self._ledger.take(key, windows, now)
+            taken = self._ledger.take(key, windows, now, amount)
         except CountersAway:
             return Reply(500)
-        return self._decide(exchange, windows, taken, now)
+        return self._decide(exchange, windows, taken, now, amount)
 
     async def _ask(
-        self, exchange: Exchange, redis: RedisCounters, key: bytes, windows: tuple[Window, ...]
+        self, exchange: Exchange, redis: RedisCounters, key: bytes, windows: tuple[Window, ...], amount: int
     ) -> Reply | None:
         try:
-            return self._decide(exchange, *await self._ledger.ask(redis, key, windows))
+            windows, taken, now = await self._ledger.ask(redis, key, windows, amount)
         except CountersAway:
             return Reply(500)
+        return self._decide(exchange, windows, taken, now, amount)
 
     def _decide(
-        self, exchange: Exchange, windows: tuple[Window, ...], taken: Taken, now: float
+        self, exchange: Exchange, windows: tuple[Window, ...], taken: Taken, now: float, amount: int
     ) -> Reply | None:
         if self._fields is not None:
-            exchange.keep(self.name, self._fields.block(windows, taken, now))
+            told = windows
+            if amount > 1:  # the limits as they are, and no longer less what this request needs
+                told = tuple([window._replace(limit=window.limit + amount - 1) for window in windows])
+            exchange.keep(self.name, self._fields.block(told, taken, now, amount))
         if taken[0]:
             return None
         headers = None
@@ -139,6 +152,15 @@ class RateLimiting(plugin.Plugin[Config]):
             )
             headers = Headers.of([(b"Retry-After", b"%d" % again)])
         return Reply(self.config.error_code, self.config.error_message, headers=headers)
+
+    def _refuse_for_good(self, exchange: Exchange, windows: tuple[Window, ...], amount: int) -> Reply:
+        """Refuse what would not pass in an unused window either; nothing is counted, and there is no time to come again."""
+        least = min(window.limit for window in windows)
+        exchange.refusal = f"rate-limiting: it costs {amount}, and the limit is {least}"
+        return Reply(
+            self.config.error_code,
+            f"{self.config.error_message}: the request costs {amount}, which is more than the limit of {least}",
+        )
 
     def header_filter(self, exchange: Exchange, status: int, headers: Headers) -> None:
         """Tell the client its limits."""

@@ -140,6 +140,7 @@ def make_snapshot(
         key_sets=key_sets,
         deliveries=telemetry.deliveries,
         meters=telemetry.meters,
+        schemas=telemetry.schemas,
         caller=asked,
         authorities=authority_digests(loaded),
     )

@@ -42,6 +42,10 @@ class Window(NamedTuple):
     previous: int
     sliding: bool = False
 
+    def with_room(self, amount: int) -> Window:
+        """Return the window that is full for one where this one is for ``amount``: with it, ``take`` counts all of it or nothing."""
+        return self._replace(limit=self.limit - amount + 1)
+
     def used(self, count: int, before: int, now: float) -> int:
         """Return what is used of the limit, of the counts in this window and in the one before."""
         if not self.sliding or not before:

@@ -66,6 +66,7 @@ def others(telemetry: Telemetry, source: StatusSource) -> Iterator[Metric]:
     yield from _of_process(telemetry)
     yield from _of_logs(telemetry)
     yield _of_spans(telemetry)
+    yield from telemetry.schemas.families()
 
 
 def sliced(

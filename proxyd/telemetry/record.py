@@ -14,6 +14,7 @@ from proxyd.telemetry.histogram import Histogram
 from proxyd.telemetry.meter import Meters, RouteMeter
 from proxyd.telemetry.outputs import Outputs
 from proxyd.telemetry.redact import Redactor
+from proxyd.telemetry.schemas import Schemas
 from proxyd.telemetry.shipper import Deliveries
 from proxyd.telemetry.tally import Tallies
 
@@ -55,6 +56,7 @@ class Telemetry:
         "over_budget",
         "redactor",
         "requests",
+        "schemas",
         "slow",
         "started_at",
         "tallies",
@@ -73,6 +75,7 @@ class Telemetry:
         self.meters = Meters(journal)
         self.tallies = Tallies(self.meters)  # for the prometheus plugin
         self.deliveries = Deliveries()  # of tracing plugins
+        self.schemas = Schemas()  # that backends are asked for
         self.access_log = access_log
         self.redactor = redactor or Redactor()
         self.logs = Outputs()

@@ -45,6 +45,8 @@ GAUGES = {
     "proxyd_jwks_keys": How.MIN,
     "proxyd_jwks_last_success_timestamp_seconds": How.MIN,
     "proxyd_redis_up": How.MIN,
+    "proxyd_graphql_schema_known": How.MIN,
+    "proxyd_graphql_schema_last_success_timestamp_seconds": How.MIN,
     "proxyd_log_records_waiting": How.SUM,
     "proxyd_build": How.MAX,  # what runs: two series while one version follows another
     "kong_nginx_connections_total": How.SUM,

@@ -34,8 +34,8 @@ class Fields:
         self._moment: tuple[int, Window | None] = (-1, None)
         self._template = b""
 
-    def block(self, windows: Sequence[Window], taken: Taken, now: float) -> Block:
-        """Return the lines."""
+    def block(self, windows: Sequence[Window], taken: Taken, now: float, amount: int = 1) -> Block:
+        """Return the lines; ``amount`` is what was counted, if it was."""
         admitted, counts = taken
         if self._plain and not windows[0].sliding:
             window = windows[0]
@@ -44,9 +44,9 @@ class Fields:
                 self._moment = moment
                 reset = window.reset_after(0, now)
                 self._template = self._limit(0, window, b"%d") + _tightest(window, b"%d", reset)
-            left = max(0, window.limit - counts[0][0] - admitted)
+            left = max(0, window.limit - counts[0][0] - (amount if admitted else 0))
             return Block(self._names, self._template % (left, left))
-        return Block(self._names, self._all(windows, taken, now))
+        return Block(self._names, self._all(windows, taken, now, amount))
 
     def _limit(self, place: int, window: Window, left: bytes) -> bytes:
         period = self._periods[place].encode()
@@ -57,18 +57,17 @@ class Fields:
             left,
         )
 
-    def _all(self, windows: Sequence[Window], taken: Taken, now: float) -> bytes:
+    def _all(self, windows: Sequence[Window], taken: Taken, now: float, amount: int) -> bytes:
         admitted, counts = taken
+        spent = amount if admitted else 0
         text = b""
         states: list[tuple[Window, int, int]] = []
         tightest = 0
         for place, (window, (count, before)) in enumerate(zip(windows, counts, strict=True)):
             used = window.used(count, before, now)
-            left = max(0, window.limit - used - admitted)
+            left = max(0, window.limit - used - spent)
             full = used >= window.limit
-            reset = (
-                window.retry_after(count, before, now) if full else window.reset_after(count + admitted, now)
-            )
+            reset = window.retry_after(count, before, now) if full else window.reset_after(count + spent, now)
             states.append((window, left, reset))
             # Of windows with as much left, the longer one holds the client back for longer.
             if left <= states[tightest][1]:

@@ -9,6 +9,7 @@ from conversation import FakeClock
 from plugin_case import exchange, kit, make
 from pydantic import ValidationError
 
+from proxyd.exchange import Operated
 from proxyd.http1.headers import Headers
 from proxyd.model.entities import Consumer, KeyAuthCredential, Service
 from proxyd.model.load import load_text
@@ -324,3 +325,78 @@ def test_a_sliding_window_does_not_begin_anew():
     assert plugin.access(exchange()) is not None
     clock.moment += 1
     assert plugin.access(exchange()) is None
+
+
+def by_cost(plugin, cost):
+    """Return status, message and headers of what becomes of a request that costs so much."""
+    one = exchange()
+    one.graphql = Operated(cost=cost) if cost is not None else None
+    reply = plugin.access(one)
+    fields = {name.lower(): value for name, value in told(plugin, one, reply).items()}
+    return (reply.status, reply.message) if reply else (200, ""), fields
+
+
+@pytest.mark.parametrize("window_type", ["fixed", "sliding"])
+def test_costs_count_instead_of_requests(window_type):
+    """All of a cost or nothing of it, so that exactly the limit is spent; what costs nothing counts as one."""
+    plugin = make(
+        RateLimiting, kit(clock=Given(NOON)), minute=10, hour=100, counts="cost", window_type=window_type
+    )
+    over = (429, "API rate limit exceeded")
+    left = []
+    for cost, expected in [
+        (6, (200, "")),
+        (5, over),
+        (3, (200, "")),
+        (2, over),
+        (0, (200, "")),
+        (None, over),
+    ]:
+        outcome, fields = by_cost(plugin, cost)
+        assert outcome == expected
+        assert ("retry-after" in fields) == (expected is over)
+        left.append(
+            (fields["ratelimit-limit"], fields["ratelimit-remaining"], fields["x-ratelimit-remaining-hour"])
+        )
+    assert left == [
+        ("10", "4", "94"),
+        ("10", "4", "94"),
+        ("10", "1", "91"),
+        ("10", "1", "91"),
+        ("10", "0", "90"),
+        ("10", "0", "90"),
+    ]
+
+
+def test_who_waits_as_long_as_told_has_room_for_the_cost():
+    """In a sliding window, a dear request waits longer than a cheap one."""
+    clock = Given(NOON)
+    plugin = make(RateLimiting, kit(clock=clock), minute=10, counts="cost", window_type="sliding")
+    by_cost(plugin, 10)
+    clock.moment += 60
+    waits = []
+    for cost in (1, 5, 10):
+        outcome, fields = by_cost(plugin, cost)
+        assert outcome[0] == 429
+        waits.append(int(fields["retry-after"]))
+    assert waits == sorted(set(waits))
+    clock.moment += waits[1]
+    assert by_cost(plugin, 5)[0][0] == 200
+
+
+def test_what_costs_more_than_the_limit_never_passes():
+    """It is told so, and not to come again; nothing is counted."""
+    plugin = make(RateLimiting, kit(clock=Given(NOON)), minute=10, hour=100, counts="cost")
+    outcome, fields = by_cost(plugin, 11)
+    assert outcome == (
+        429,
+        "API rate limit exceeded: the request costs 11, which is more than the limit of 10",
+    )
+    assert "retry-after" not in fields
+    assert by_cost(plugin, 10)[0][0] == 200
+
+
+def test_requests_count_as_one_unless_it_is_said():
+    """Whatever they cost."""
+    plugin = make(RateLimiting, kit(clock=Given(NOON)), minute=2)
+    assert [by_cost(plugin, 50)[0][0] for _ in range(3)] == [200, 200, 429]

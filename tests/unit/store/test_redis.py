@@ -97,6 +97,18 @@ async def test_more_than_one_can_be_counted(server, counters):
     assert (await one.take(b"a", (YEAR,)))[1] == (False, ((250, 0),))
 
 
+async def test_all_of_an_amount_or_nothing(server, counters):
+    """In every window, so that exactly the limit is spent."""
+    one = await counters(await server())
+    other = YEAR._replace(period=YEAR.period - 1, limit=YEAR.limit * 2)
+    passed = []
+    for amount in (60, 41, 40, 1):
+        windows = (other.with_room(amount), YEAR.with_room(amount))
+        passed.append((await one.take(b"a", windows, amount))[1])
+    assert [admitted for admitted, _ in passed] == [True, False, True, False]
+    assert passed[-1][1] == ((100, 0), (100, 0))
+
+
 @pytest.mark.parametrize("period", ["minute", "month"])
 async def test_windows_follow_one_another(server, counters, period):
     """The count of the last one slides out; a counter that is ahead stays there; one that is old begins anew."""
