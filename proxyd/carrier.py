@@ -77,7 +77,7 @@ class Caller(Protocol):
 class Way(Protocol):
     """The two sides of an exchange that is carried.
 
-    It is ended by exactly one of ``reply``, ``end``, ``abort`` and ``close``, or by the client's going (``Carrier.gone``).
+    It is ended by exactly one of ``reply``, ``forward``, ``end``, ``abort`` and ``close``, or by the client's going (``Carrier.gone``).
     """
 
     exchange: Exchange
@@ -91,6 +91,9 @@ class Way(Protocol):
 
     def reply(self, reply: Reply) -> None:
         """Answer in one piece, through the route's filters."""
+
+    def forward(self) -> None:
+        """Have the request forwarded as if nobody carried it; nothing may have been answered."""
 
     def begin(self, status: int, headers: Headers) -> bool:
         """Begin to answer by a stream, through the route's header filters; False where one of them has answered."""

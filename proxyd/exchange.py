@@ -95,10 +95,14 @@ class Operated:
     depth: int = 0
     cost: int = 0  # 0 where none is computed
     known: bool = False  # the document was examined before
+    listed: bool = False  # it is on the safelist
     count: int = 1  # of operations
     codes: tuple[str, ...] = ()  # of the errors that the client is told
     exceeded: tuple[str, ...] = ()  # limits that it is beyond and that are only measured
 
+
+# RFC 9110 section 9.2.2, without TRACE, which is not forwarded
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 
 NOBODY: Final = None  # the default of an attribute that is a Protocol: mypyc leaves the word None out there
 
@@ -145,6 +149,8 @@ class Exchange:
     address = ""  # what that resolved to
     tries = 0
     circuit = 0  # what this try is judged by in its upstream's circuit; negative once it is
+    # Where a plugin vouches that the request may be sent again: the statuses of answers that it is sent again for.
+    repeatable: frozenset[int] | None = None
     retrying = False  # this try is a further one, of those that its upstream counts
     failed_tries: list[tuple[str, int]] | None = None  # address and status of each that failed
     response: ResponseHead | None = None
@@ -203,6 +209,11 @@ class Exchange:
     def upstream_method(self) -> str:
         """The method that the upstream is asked with."""
         return self.replaced_method or self.request.method
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether sending the request twice does what sending it once does."""
+        return self.repeatable is not None or (self.replaced_method or self.request.method) in IDEMPOTENT
 
     @property
     def headers(self) -> Headers:

@@ -8,7 +8,7 @@ local replies too. Higher priority runs first, in every phase, as in Kong.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, TypeVar, get_args
 
 from pydantic import AfterValidator, ConfigDict, model_validator
 
@@ -18,6 +18,7 @@ from proxyd.model.base import Entity
 from proxyd.store.consumers import Consumers
 from proxyd.store.counting import Counting
 from proxyd.telemetry.meter import Meters
+from proxyd.telemetry.operations import Operations
 from proxyd.telemetry.outputs import Outputs
 from proxyd.telemetry.redact import Redactor
 from proxyd.telemetry.schemas import Schemas
@@ -76,6 +77,12 @@ ConfigT = TypeVar("ConfigT", bound=Config)
 HEADER_NAME = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
 """What the name of a header is (RFC 9110 section 5.6.2), as a pattern of a setting."""
 
+# What ``wants_body`` may say besides false and true.
+WATCH: Final = 2
+"""``body_filter`` returns what it is given: the answer keeps its length."""
+HOLD: Final = 3
+"""Nothing goes out before ``body_filter`` has seen the end, as with ``holds_answer``."""
+
 PHASES = ("rewrite", "access", "header_filter", "body_filter", "log")
 
 
@@ -119,6 +126,8 @@ class Kit:
     """What is counted of each route, and where its buckets take exemplars."""
     schemas: Schemas = field(default_factory=Schemas)
     """The schemas that backends are asked for; those of all generations share it."""
+    operations: Operations = field(default_factory=Operations)
+    """What is counted of GraphQL."""
     caller: Caller | None = field(default=None)
     """What asks services outside of any client's request."""
     authorities: Mapping[str, bytes] = field(default_factory=dict)
@@ -170,10 +179,10 @@ class Plugin(Generic[ConfigT]):
         A ``Reply`` takes the place of an upstream's answer; every ``header_filter`` then sees that one too.
         """
 
-    def wants_body(self, exchange: Exchange, status: int, headers: Headers) -> bool:
+    def wants_body(self, exchange: Exchange, status: int, headers: Headers) -> int:
         """Whether ``body_filter`` is to see this answer; asked once, behind every ``header_filter``.
 
-        An answer whose body nobody wants keeps its length and costs nothing.
+        An answer whose body nobody wants keeps its length and costs nothing. WATCH and HOLD are true, and say more.
         """
         del exchange, status, headers
         return True

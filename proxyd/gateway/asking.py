@@ -60,6 +60,7 @@ class Asker:
         exchange.captures = asking.captures
         exchange.consumer = asking.consumer
         exchange.credential = asking.credential
+        exchange.repeatable = asking.repeatable
         exchange.replaced_path = asking.replaced_path
         exchange.replaced_host = asking.replaced_host
         return self._start(exchange, route.bare(), body, receiver)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxyd.http1.message import BODILESS, SWITCHING
+from proxyd.plugin import HOLD, WATCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,14 +19,23 @@ if TYPE_CHECKING:
 
 
 class Filtering:
-    """The body filters of one answer. ``head`` is what waits until they have seen all of it, or None."""
+    """The body filters of one answer. ``head`` is what waits until they have seen all of it, or None.
 
-    __slots__ = ("_exchange", "_phases", "_pieces", "head")
+    ``changes`` is false where they only watch.
+    """
+
+    __slots__ = ("_exchange", "_phases", "_pieces", "changes", "head")
 
     def __init__(
-        self, exchange: Exchange, phases: tuple[Callable[..., bytes], ...], head: ResponseHead | None
+        self,
+        exchange: Exchange,
+        phases: tuple[Callable[..., bytes], ...],
+        head: ResponseHead | None,
+        *,
+        changes: bool = True,
     ) -> None:
         self.head = head
+        self.changes = changes
         self._exchange = exchange
         self._phases = phases
         self._pieces: list[bytes] = []
@@ -48,9 +58,12 @@ def choose(exchange: Exchange, pipeline: Pipeline, head: ResponseHead) -> Filter
     status = head.status
     phases: tuple[Callable[..., bytes], ...] = ()
     if pipeline.body_filter and status != SWITCHING:
-        phases, holds = pipeline.filters(exchange, status, head.headers)
+        phases, how = pipeline.filters(exchange, status, head.headers)
         if phases and exchange.request.method != "HEAD" and status not in BODILESS:
-            return Filtering(exchange, phases, head if holds else None)
+            changes = how != WATCH or bool(exchange.replaced_method)  # whose answer may have another length
+            return Filtering(exchange, phases, head if how == HOLD else None, changes=changes)
+        if how == WATCH:
+            phases = ()
     if phases:
         head.headers.remove(b"content-length")  # the body that there is not would have another one
     if exchange.replaced_method and status not in BODILESS:

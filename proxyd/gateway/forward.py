@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 log = get_logger("gateway")
 
-# RFC 9110 section 9.2.2, without TRACE, which is not forwarded
-IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
-
 # These say nothing of a target.
 _NOBODYS = frozenset({Kind.NO_TARGET, Kind.CIRCUIT_OPEN, Kind.OVERLOADED})
 
@@ -78,7 +75,7 @@ class Forwarder:
         except GatewayError as error:
             relay.fail(error, failure(error))
             return
-        connection = peer.pool.acquire((exchange.replaced_method or request.method) in IDEMPOTENT)
+        connection = peer.pool.acquire(exchange.idempotent)
         if connection is not None:
             relay.begin(connection)
         else:
@@ -138,7 +135,7 @@ class Forwarder:
                 connection = await service.balancer.connect(
                     relay.peer,  # type: ignore[arg-type]
                     service.connect_timeout,
-                    repeatable=relay.exchange.upstream_method in IDEMPOTENT,
+                    repeatable=relay.exchange.idempotent,
                 )
             except GatewayError as error:
                 if not self._may_try_again(relay, error, reused=False):
@@ -180,10 +177,30 @@ class Forwarder:
                 exchange.failed_tries = []
             exchange.failed_tries.append((relay.peer.address, error.status))
         self.left(relay)
-        stale = reused and exchange.upstream_method in IDEMPOTENT
+        # Of a connection that is not reused, a reset may come from the request: that is sent again where a plugin vouches for it.
+        stale = exchange.repeatable is not None or (reused and exchange.idempotent)
         safe = error.retry is Retry.SAFE or (error.retry is Retry.IF_REUSED and stale)
-        possible = safe and relay.may_repeat() and 0 < exchange.tries <= service.retries
-        return possible and service.balancer.may_retry(exchange)
+        return safe and _is_possible(relay) and service.balancer.may_retry(exchange)
+
+    def answered(self, relay: Relay, status: int, now: float) -> bool:
+        """Take the head of an answer; false where a plugin has the request sent again for it, and that is allowed."""
+        exchange, peer = relay.exchange, relay.peer
+        balancer = relay.route.service.balancer
+        balancer.observe(exchange, peer, status, now)  # type: ignore[arg-type]
+        if not exchange.repeatable or status not in exchange.repeatable:
+            return True
+        if peer is None or not _is_possible(relay):
+            return True
+        self.left(relay)
+        if not balancer.may_retry(exchange):
+            return True
+        relay.tried.append(peer)
+        if exchange.failed_tries is None:
+            exchange.failed_tries = []
+        exchange.failed_tries.append((peer.address, status))
+        exchange.dialled = exchange.dialled or exchange.sent
+        relay.task = self._tasks.spawn(self._dial(relay))
+        return False
 
     def _observe_failure(self, relay: Relay, error: GatewayError) -> None:
         if relay.peer is not None and error.kind not in _NOBODYS:
@@ -203,6 +220,11 @@ class Forwarder:
         if relay.task is not None and relay.over:
             relay.task.cancel()
             relay.task = None
+
+
+def _is_possible(relay: Relay) -> bool:
+    """Whether what was sent could be sent once more, and the service has it tried as often."""
+    return relay.may_repeat() and 0 < relay.exchange.tries <= relay.route.service.retries
 
 
 async def _resolve(service: CompiledService) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from proxyd.gateway.stamps import stamped
-from proxyd.plugin import PHASES, Plugin
+from proxyd.plugin import HOLD, PHASES, WATCH, Plugin
 from proxyd.telemetry.events import get_logger
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from proxyd.http1.headers import Headers
 
 log = get_logger("gateway")
+
+CHANGE = 1  # how a body filter wants an answer that says no more than that it does
 
 _ORDER = (
     ("route", "service", "consumer"),
@@ -126,14 +128,19 @@ class Pipeline:
 
     def filters(
         self, exchange: Exchange, status: int, headers: Headers
-    ) -> tuple[tuple[Callable[..., Any], ...], bool]:
-        """Return the body filters that want this answer, and whether it must be held until they have all of it."""
-        wanting = [
-            (phase, holds)
-            for phase, wants, holds in zip(self.body_filter, self.wants_body, self.holds_answer, strict=True)
-            if wants(exchange, status, headers)
-        ]
-        return tuple(phase for phase, _ in wanting), any(holds for _, holds in wanting)
+    ) -> tuple[tuple[Callable[..., Any], ...], int]:
+        """Return the body filters that want this answer, and how: HOLD or WATCH, or 1 where they may change pieces of it."""
+        phases: list[Callable[..., Any]] = []
+        how = WATCH
+        for phase, wants, holds in zip(self.body_filter, self.wants_body, self.holds_answer, strict=True):
+            wanted = wants(exchange, status, headers)
+            if wanted:
+                phases.append(phase)
+                if holds or wanted == HOLD:
+                    how = HOLD
+                elif wanted != WATCH and how != HOLD:
+                    how = CHANGE
+        return tuple(phases), how
 
 
 def build(

@@ -132,13 +132,15 @@ class Relay:
     def response_head(self, head: ResponseHead, now: float) -> None:
         """Send the answer's head on, framed anew for this client."""
         exchange = self.exchange
+        if not self._forwarder.answered(self, head.status, now):
+            self._drop_connection()
+            return
         exchange.response = head
         exchange.response_started = now
         exchange.status = status = head.status
         self._responding = True
         if exchange.permit is not None:
             exchange.permit.answered(exchange, status, now)
-        self.route.service.balancer.observe(exchange, self.peer, status, now)  # type: ignore[arg-type]
         if status == SWITCHING:
             self._upgrade(head)
             return
@@ -149,7 +151,7 @@ class Relay:
         if watched and not self._filter_head(head):
             return
         extra = b""
-        if head.framing < 0 or self._filtering is not None:
+        if head.framing < 0 or (self._filtering is not None and self._filtering.changes):
             extra = reframe(exchange.request, head)
             self._chunked_down = bool(extra)
         elif status == NO_CONTENT:

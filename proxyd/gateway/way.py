@@ -57,6 +57,15 @@ class Way:
             self._over = True
             self._handler.reply(self.exchange, self._route, self._sink, reply)
 
+    def forward(self) -> None:
+        """Have the request forwarded as if nobody carried it."""
+        if not self._over:
+            self._over = True
+            exchange = self.exchange
+            exchange.carrier = None
+            exchange.sent = 0.0
+            self._handler.forwarder.start(exchange, self._route, self._sink)
+
     def begin(self, status: int, headers: Headers) -> bool:
         """Begin a stream."""
         if self._over or not self._filter(status, headers):
