@@ -12,6 +12,7 @@ from proxyd.model.base import Milliseconds
 from proxyd.model.grammar import HeaderName
 from proxyd.telemetry.kong import node_id
 from proxyd.telemetry.meter import METHODS, OTHER
+from proxyd.telemetry.operated import attributes
 from proxyd.telemetry.spans import ANSWERED, MAX_TEXT, Event, asked, client_span, server_span
 from proxyd.telemetry.zipkin import PEER, PEER_NAME, ZipkinSender, tags_of
 
@@ -136,6 +137,8 @@ class Zipkin(tracing.Tracing[Config]):
             tags["kong.consumer"] = exchange.consumer.id
         if exchange.credential is not None and self.config.include_credential:
             tags["kong.credential"] = exchange.credential.id
+        if exchange.graphql is not None:
+            tags |= attributes(exchange.graphql)
         return tags
 
     def _proxy_tags(self, exchange: Exchange) -> dict[str, Value]:

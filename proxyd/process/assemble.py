@@ -141,6 +141,7 @@ def make_snapshot(
         deliveries=telemetry.deliveries,
         meters=telemetry.meters,
         schemas=telemetry.schemas,
+        operations=telemetry.operations,
         caller=asked,
         authorities=authority_digests(loaded),
     )

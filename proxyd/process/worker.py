@@ -291,6 +291,7 @@ class Worker:
         meters = [route.meter for route in snapshot.routes]
         self.telemetry.meters.retain(meters)
         self.telemetry.tallies.retain(meters, consumer_labels(loaded))
+        self.telemetry.operations.retain(meters)
         self.reports.live(loaded)
         if self._overload is not None:
             self._overload.retain(snapshot.limits())

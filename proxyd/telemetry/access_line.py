@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from proxyd.telemetry.operated import told
 from proxyd.telemetry.timing import NO_UPSTREAM, connect_seconds, split
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def _fields(exchange: Exchange, wall: float, redactor: Redactor) -> dict[str, An
         "error": error and error.kind.value,
         "error_source": error and error.source.value,
         "error_cause": (error.cause if error else exchange.refusal) or None,
+        "graphql": exchange.graphql and told(exchange.graphql),
     }
 
 

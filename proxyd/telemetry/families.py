@@ -18,6 +18,7 @@ from prometheus_client.core import (
 )
 
 from proxyd import __version__
+from proxyd.telemetry.graphql_families import of_operations
 from proxyd.telemetry.source_families import of_source
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def per_route(meters: Meters) -> Iterator[Piece]:
 def others(telemetry: Telemetry, source: StatusSource) -> Iterator[Metric]:
     """Yield all other families, one after the other."""
     yield from _of_requests(telemetry)
+    yield from of_operations(telemetry.operations)
     yield from of_source(source)
     yield from _of_process(telemetry)
     yield from _of_logs(telemetry)

@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus
 
 import orjson
 
+from proxyd.telemetry.operated import told
 from proxyd.telemetry.redact import REDACTED
 from proxyd.telemetry.timing import split
 
@@ -95,6 +96,8 @@ class Recorder:
             record["trace_id"] = {"w3c": exchange.traceparent[3:35]}
         if exchange.correlation_id:
             record["correlation_id"] = _text(exchange.correlation_id)
+        if exchange.graphql is not None:
+            record["graphql"] = told(exchange.graphql)
         return record
 
     def _request(self, exchange: Exchange) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from proxyd import __version__
 from proxyd.model.grammar import split_port
 from proxyd.telemetry.kong import node_id
 from proxyd.telemetry.meter import METHODS, OTHER
+from proxyd.telemetry.operated import attributes as of_operation
 from proxyd.telemetry.spans import MAX_TEXT, asked, client_span, server_span
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def _server(exchange: Exchange, redactor: Redactor) -> dict[str, Value]:
         attributes["kong.service"] = service.name or service.id
     if consumer is not None:
         attributes["kong.consumer"] = consumer.label
+    if exchange.graphql is not None:
+        attributes.update(of_operation(exchange.graphql))
     return attributes
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from proxyd.telemetry.date import HttpDate
 from proxyd.telemetry.histogram import Histogram
 from proxyd.telemetry.meter import Meters, RouteMeter
+from proxyd.telemetry.operations import Operations
 from proxyd.telemetry.outputs import Outputs
 from proxyd.telemetry.redact import Redactor
 from proxyd.telemetry.schemas import Schemas
@@ -53,6 +54,7 @@ class Telemetry:
         "logs",
         "loop_lag",
         "meters",
+        "operations",
         "over_budget",
         "redactor",
         "requests",
@@ -74,6 +76,7 @@ class Telemetry:
         self.http_date = HttpDate(clock.time)
         self.meters = Meters(journal)
         self.tallies = Tallies(self.meters)  # for the prometheus plugin
+        self.operations = Operations()  # of GraphQL
         self.deliveries = Deliveries()  # of tracing plugins
         self.schemas = Schemas()  # that backends are asked for
         self.access_log = access_log

@@ -39,6 +39,7 @@ GAUGES = {
     "proxyd_upstream_open_connections": How.SUM,
     "proxyd_upstream_ejected": How.MEAN,
     "proxyd_upstream_circuit_state": How.MAX,
+    "proxyd_graphql_subscriptions_open": How.SUM,
     "proxyd_concurrency_limit": How.SUM,
     "proxyd_concurrency_in_flight": How.SUM,
     "proxyd_certificate_expiry_timestamp_seconds": How.MIN,  # whoever has not taken over a new one tells

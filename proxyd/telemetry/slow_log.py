@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from proxyd.telemetry.access_line import milliseconds
 from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.noted import Noted
+from proxyd.telemetry.operated import told
 from proxyd.telemetry.spent import by_plugin, queued
 from proxyd.telemetry.timing import NO_UPSTREAM, connect_seconds, split
 
@@ -88,6 +89,7 @@ def _fields(exchange: Exchange, redactor: Redactor) -> dict[str, Any]:
         "service": service and (service.name or service.id),
         "consumer": exchange.consumer and exchange.consumer.label,
         "upstream": exchange.peer or None,
+        "graphql": exchange.graphql and told(exchange.graphql),
         "total_ms": milliseconds(whole),
         "gateway_ms": milliseconds(own),
         "queue_ms": milliseconds(queued(exchange)),

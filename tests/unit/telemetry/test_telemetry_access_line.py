@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxyd.errors import GatewayError, Kind
+from proxyd.exchange import Operated
 from proxyd.http1.headers import Headers
 from proxyd.http1.message import ResponseHead
 from proxyd.model.entities import Consumer
@@ -80,6 +81,7 @@ def test_a_proxied_request_is_told_in_full(exchange_of):
         "error": None,
         "error_source": None,
         "error_cause": None,
+        "graphql": None,
     }
 
 
@@ -146,3 +148,25 @@ def test_times_are_utc_in_milliseconds():
     """Seconds since the epoch are shown as RFC 3339 has them."""
     assert timestamp(1_700_000_000.0009) == "2023-11-14T22:13:20.000Z"
     assert timestamp(1_700_000_000.999) == "2023-11-14T22:13:20.999Z"
+
+
+def test_a_graphql_request_tells_what_it_asked_for(exchange_of):
+    """Every member, null where there is nothing; names and codes are cut."""
+    exchange = exchange_of()
+    exchange.graphql = Operated(
+        "Users", "query", "ab" * 32, depth=3, cost=7, known=True, codes=("FORBIDDEN",)
+    )
+    assert line_of(exchange)["graphql"] == {
+        "operation": "Users",
+        "type": "query",
+        "hash": "ab" * 32,
+        "cost": 7,
+        "depth": 3,
+        "operations": 1,
+        "known": True,
+        "errors": ["FORBIDDEN"],
+    }
+    exchange.graphql = Operated(codes=("x" * 1000,) * 100)
+    told = line_of(exchange)["graphql"]
+    assert told["errors"] == ["x" * 128] * 10
+    assert [told[name] for name in ("operation", "type", "hash", "cost", "depth")] == [None] * 5

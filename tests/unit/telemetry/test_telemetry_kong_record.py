@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from proxyd.exchange import Operated
 from proxyd.http1.headers import Headers
 from proxyd.http1.message import ResponseHead
 from proxyd.model.entities import Consumer, KeyAuthCredential, Route, Service
@@ -42,6 +43,7 @@ def whole(exchange_of):
         request_id="0" * 32,
         traceparent=f"00-{'a' * 32}-{'b' * 16}-01",
         correlation_id=b"corr",
+        graphql=Operated("Orders", "query", "ab", cost=3, codes=("FORBIDDEN",)),
         upstream_path="/v1/orders?a=1&token=t0p",
         address="10.0.0.1:9000",
         tries=2,
@@ -105,6 +107,16 @@ def test_everything_is_in_it(whole):
         "workspace_name": "default",
         "trace_id": {"w3c": "a" * 32},
         "correlation_id": "corr",
+        "graphql": {
+            "operation": "Orders",
+            "type": "query",
+            "hash": "ab",
+            "cost": 3,
+            "depth": None,
+            "operations": 1,
+            "known": False,
+            "errors": ["FORBIDDEN"],
+        },
     }
 
 
