@@ -99,6 +99,7 @@ class Operated:
     count: int = 1  # of operations
     codes: tuple[str, ...] = ()  # of the errors that the client is told
     exceeded: tuple[str, ...] = ()  # limits that it is beyond and that are only measured
+    refused_by: str = ""  # the limit that it was refused for
 
 
 # RFC 9110 section 9.2.2, without TRACE, which is not forwarded

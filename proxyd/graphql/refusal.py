@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from proxyd.exchange import Reply
+from proxyd.exchange import Operated, Reply
 from proxyd.graphql.accept import JSON, accepted
 from proxyd.http1.headers import Headers
 
@@ -94,8 +94,11 @@ def refuse_batch(exchange: Exchange, refusals: Sequence[Refused | None]) -> Repl
 def _reply(exchange: Exchange, refused: Refused, body: Any) -> Reply:
     media = accepted(exchange.headers.get(b"accept")).media or JSON
     exchange.refusal = exchange.refusal or f"graphql: {refused.message}"
-    if exchange.graphql is not None:
-        exchange.graphql.codes = (refused.code,)
+    operated = exchange.graphql
+    if operated is None:
+        operated = exchange.graphql = Operated(count=0)
+    operated.codes = (refused.code,)
+    operated.refused_by = str(refused.extensions.get("limit", ""))
     headers = refused.headers.copy() if refused.headers is not None else Headers()
     headers.set(b"Content-Type", media + b"; charset=utf-8")
     status = 200 if media == JSON and refused.well_formed else refused.status

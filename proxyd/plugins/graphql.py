@@ -14,13 +14,18 @@ from proxyd.exchange import Reply
 from proxyd.graphql import persisted
 from proxyd.graphql import safelist as listing
 from proxyd.graphql.entry import Entry
+from proxyd.graphql.errors import Errors
 from proxyd.graphql.examiner import Examiner
 from proxyd.graphql.front import Front, Requests
 from proxyd.graphql.limits import Counts, Limits, Variables
+from proxyd.graphql.metrics import Counted
+from proxyd.graphql.outcome import Outcome
 from proxyd.graphql.refusal import refuse
 from proxyd.graphql.resolving import make_documents
+from proxyd.graphql.retries import Retries
 from proxyd.graphql.schema import config as schema
 from proxyd.graphql.schema.source import UNKNOWN
+from proxyd.graphql.sharing import Deduplication
 from proxyd.graphql.subscriptions.settings import Subscriptions
 
 if TYPE_CHECKING:
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
     from proxyd.exchange import Exchange
     from proxyd.graphql.schema.source import Schema
     from proxyd.graphql.steps import Step
+    from proxyd.http1.headers import Headers
 
 
 class Config(schema.Config, plugin.Config):
@@ -44,6 +50,14 @@ class Config(schema.Config, plugin.Config):
     """Automatic persisted queries; none: clients that send hashes are told that they are not supported."""
     safelist: listing.Config | None = None
     """Documents that may be asked for, and no others; none: all that pass."""
+    errors: Errors = Errors()
+    """What clients are told of the backend's errors."""
+    metrics: Counted = Counted()
+    """How operations are counted."""
+    retries: Retries = Retries()
+    """When queries are sent to the backend again."""
+    deduplication: Deduplication = Deduplication()
+    """Whether the backend is asked once for queries that are the same."""
 
 
 class GraphQL(plugin.Plugin[Config]):
@@ -66,6 +80,10 @@ class GraphQL(plugin.Plugin[Config]):
 
     def prepare(self) -> None:
         """Put the steps together."""
+        config = self.config
+        self.secret_arguments = (*self.secret_arguments, "variables")
+        self._outcome = Outcome(config.errors, config.metrics, config.retries, config.deduplication, self.kit)
+        self._answers = self._outcome.answers
         limits = self.config.limits
         self._schema = schema.make_schema(self.config, self.scope, self.kit)
         self._documents = make_documents(
@@ -81,7 +99,7 @@ class GraphQL(plugin.Plugin[Config]):
         """Return what operations are held to, the cheapest first."""
         limits = self.config.limits
         known = schema.steps(self.config, self._schema, self.kit.consumers)
-        return [Counts(limits), Variables(limits), *known]
+        return [Counts(limits), Variables(limits), *known, *self._outcome.steps]
 
     async def start(self) -> None:
         """Begin to use Redis, to watch files, and to ask the backend for its schema."""
@@ -99,6 +117,7 @@ class GraphQL(plugin.Plugin[Config]):
 
     def access(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """Examine what is asked; only what has not come yet is waited for."""
+        self._answers.prepare(exchange)
         if self._schema is not None and self._schema.now is None and not exchange.request.upgrade:
             return self._once_known(exchange, self._schema)
         return self._entry.access(exchange)
@@ -110,3 +129,19 @@ class GraphQL(plugin.Plugin[Config]):
             return refuse(exchange, UNKNOWN.again())
         found = self._entry.access(exchange)
         return found if found is None or isinstance(found, Reply) else await found
+
+    def header_filter(self, exchange: Exchange, status: int, headers: Headers) -> Reply | None:
+        """Decide how the answer is looked at."""
+        return self._answers.header_filter(exchange, status, headers)
+
+    def wants_body(self, exchange: Exchange, status: int, headers: Headers) -> int:
+        """Hold an answer whose errors are masked, watch one whose errors are counted."""
+        return self._answers.wants_body(exchange, status, headers)
+
+    def body_filter(self, exchange: Exchange, data: bytes, last: bool) -> bytes:
+        """Take a piece of it."""
+        return self._answers.body_filter(exchange, data, last)
+
+    def log(self, exchange: Exchange) -> None:
+        """Count what was asked, and what came of it."""
+        self._outcome.metrics.finished(exchange)

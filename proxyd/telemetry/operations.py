@@ -134,10 +134,18 @@ class Operations:
         if operated.cost:
             meter.cost += operated.cost
             kinds.cost.observe(operated.cost)
-        if operated.codes:
-            for code in operated.codes:
-                label = self._code(code)
-                meter.errors[label] = meter.errors.get(label, 0) + 1
+        if operated.exceeded or operated.codes:
+            self._unusual(exchange, operated, meter)
+
+    def _unusual(self, exchange: Exchange, operated: Operated, meter: OperationMeter) -> None:
+        """Count what few requests have: errors, and limits that they are beyond."""
+        for name in operated.exceeded:
+            self.limit(exchange, name, enforced=False)
+        if operated.refused_by:
+            self.limit(exchange, operated.refused_by, enforced=True)
+        for code in operated.codes:
+            label = self._code(code)
+            meter.errors[label] = meter.errors.get(label, 0) + 1
 
     def _meter(self, route: str, kind: str, name: str, room: int) -> OperationMeter:
         """Return the meter of an operation that has none of its own yet, or never will."""

@@ -105,8 +105,8 @@ def test_events_are_counted_by_route(seen):
     """Limits, safelists, persisted queries, masked errors, shared answers, subscriptions."""
     operations = Operations()
     exchange = seen(operations)
-    operations.limit(exchange, "depth", enforced=True)
-    operations.limit(exchange, "depth", enforced=False)
+    seen(operations, exceeded=("depth",))
+    seen(operations, refused_by="depth", codes=("LIMIT_EXCEEDED",))
     operations.listed(exchange, "refused")
     operations.persist(exchange, "hit")
     operations.share(exchange)
