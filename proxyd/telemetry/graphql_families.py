@@ -62,8 +62,9 @@ def _per_kind(operations: Operations) -> Iterator[Metric]:
     for one in list(operations.kinds.values()):
         for result, count in (("hit", one.hits), ("miss", one.misses)):
             results[one.route, result] = results.get((one.route, result), 0) + count
-        cost.add_metric((one.route, one.type), one.cost.buckets(), one.cost.sum)
-        depth.add_metric((one.route, one.type), one.depth.buckets(), one.depth.sum)
+        for family, spread in ((cost, one.cost), (depth, one.depth)):
+            if any(spread.counts):
+                family.add_metric((one.route, one.type), spread.buckets(), spread.sum)
     for labels, count in results.items():
         documents.add_metric(labels, count)
     yield from (documents, cost, depth)

@@ -63,6 +63,11 @@ def busy(pool, weak, crowded, backend, keys, log):
             service("weak", "http://weak"),
             service("broken", "http://broken"),
             service("crowded", f"http://127.0.0.1:{crowded}"),
+            service(
+                "graphql",
+                "http://pool",
+                {"name": "graphql", "config": {"errors": {"mask": True}, "limits": {"max_depth": 2}}},
+            ),
             service("ws", f"http://127.0.0.1:{backend}"),
             service("dead", f"http://127.0.0.1:{nobody}", retries=1),
             service(
@@ -153,6 +158,10 @@ class Eventful:
                 b"GET /%b HTTP/1.1\r\nHost: x\r\napikey: %b\r\n\r\n" % (path.encode(), key.encode())
             )
         await client.ask(b"POST /token HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
+        for query in (b"{a}", b"query Deep{a{b{c}}}"):  # its backend's answer is no GraphQL
+            body = b'{"query":"%b"}' % query
+            head = b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+            await client.ask(head % len(body) + body)
         await client.ask(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
         async with connect(f"ws://127.0.0.1:{self.gateway.port}/ws") as socket:
             await socket.send("hello")
