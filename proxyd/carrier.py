@@ -64,8 +64,16 @@ class Call(Protocol):
 class Caller(Protocol):
     """What asks a service outside of any client's request."""
 
-    def ask(self, service: str, request: RequestHead, body: bytes | None, receiver: Receiver) -> Call:
-        """Ask a service of the snapshot, by id; ``request.path`` is put behind the service's path.
+    def ask(
+        self,
+        service: str,
+        request: RequestHead,
+        body: bytes | None,
+        receiver: Receiver,
+        *,
+        whole_path: bool = False,
+    ) -> Call:
+        """Ask a service of the snapshot, by id; ``request.path`` is put behind the service's path, unless it is whole.
 
         Raises KeyError for a service that there is not.
         """
@@ -147,3 +155,6 @@ class Carrier(Protocol):
 
     def writable(self, writable: bool) -> None:
         """Hear whether the client takes more for now."""
+
+    def leave(self) -> None:
+        """Hear that the process is about to end: end what the client begins anew elsewhere."""

@@ -132,6 +132,8 @@ class Kit:
     """What asks services outside of any client's request."""
     authorities: Mapping[str, bytes] = field(default_factory=dict)
     """Digests of the CA certificates, by id."""
+    alone: bool = True
+    """Whether this process is the only one of its gateway: what it keeps in memory is found by every request."""
 
 
 class Plugin(Generic[ConfigT]):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from proxyd.downstream.listener import Connections
     from proxyd.downstream.proxy_protocol import Source
     from proxyd.exchange import Exchange
-    from proxyd.gateway.sink import BodyReceiver
+    from proxyd.gateway.sink import BodyReceiver, ClientOwner
     from proxyd.http1.framing import Decoder
 
 BODY_TOO_LARGE = "Request size limit exceeded"  # Kong's, for request-size-limiting
@@ -27,7 +27,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Intake(ClientConnection):
     """A client's connection with one request under way at most, and that request's body."""
 
-    __slots__ = ("_buffer", "_decoder", "_exchange", "_keep_alive", "_receiver")
+    __slots__ = ("_buffer", "_decoder", "_exchange", "_keep_alive", "_owner", "_receiver")
 
     def __init__(self, connections: Connections, limits: Limits, source: Source | None = None) -> None:
         super().__init__(connections, limits, source)
@@ -36,6 +36,23 @@ class Intake(ClientConnection):
         self._keep_alive = True
         self._decoder: Decoder | None = None  # of the body of the exchange's request
         self._receiver: BodyReceiver | None = None
+        self._owner: ClientOwner | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether the connection could be closed without anybody's harm."""
+        return self._exchange is None and not self._buffer
+
+    def attach(self, owner: ClientOwner) -> None:
+        """Name who is told of the client's leaving and slowness."""
+        self._owner = owner
+
+    def leave(self) -> None:
+        """Have a stream end whose client comes back elsewhere; anything else goes on."""
+        if self._owner is not None and not self._closing:
+            self._owner.leave()
+            if self._exchange is None and self.idle:  # so that it does come back elsewhere
+                self._close_idle()
 
     def will_keep_alive(self) -> bool:
         """Whether another request may follow; decided for good with the first call."""

@@ -159,6 +159,11 @@ class Connections:
             elif not 0.0 < connection.deadline < until:
                 self.wheel.watch(connection, until)
 
+    def leave(self) -> None:
+        """End the streams whose clients come back elsewhere."""
+        for connection in self:
+            connection.leave()
+
     def go_away(self) -> None:
         """Tell both ends of each WebSocket that it is over."""
         for connection in list(self._upgraded):

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from proxyd.downstream.listener import Connections
     from proxyd.downstream.proxy_protocol import Source
     from proxyd.gateway.handler import Handler
-    from proxyd.gateway.sink import ClientOwner
     from proxyd.http1.message import RequestHead
 
 HIGH_WATER = 64 * 1024  # bytes kept of what the client sends ahead
@@ -37,7 +36,6 @@ class Downstream(Intake):
         "_handler",
         "_head_begun",
         "_heads",
-        "_owner",
         "_pumping",
         "_tunnel",
         "requests",
@@ -53,7 +51,6 @@ class Downstream(Intake):
         self._head_begun = False  # bytes of the next head have come, and its time runs
         self._blank = False  # an empty line before the next head was read over
         self._pumping = False
-        self._owner: ClientOwner | None = None
         self._tunnel: Tunnel | None = None
 
     def __repr__(self) -> str:
@@ -63,11 +60,6 @@ class Downstream(Intake):
         elif self._lingering:
             state = "lingering"
         return f"<Downstream {state} requests={self.requests}>"
-
-    @property
-    def idle(self) -> bool:
-        """Whether the connection could be closed without anybody's harm."""
-        return self._exchange is None and not self._buffer
 
     @property
     def exchange(self) -> Exchange | None:
@@ -168,10 +160,6 @@ class Downstream(Intake):
         self._handler.refuse_exchange(self._exchange, self, error.status)
 
     # --- the answer ------------------------------------------------------------------------------------------
-
-    def attach(self, owner: ClientOwner) -> None:
-        """Name who is told of the client's leaving and slowness."""
-        self._owner = owner
 
     def finish(self) -> None:
         """End the exchange: its answer is complete, and recorded."""

@@ -34,12 +34,18 @@ class Asker:
         )
 
     def ask(
-        self, route: CompiledRoute, request: RequestHead, body: bytes | None, receiver: Receiver
+        self,
+        route: CompiledRoute,
+        request: RequestHead,
+        body: bytes | None,
+        receiver: Receiver,
+        *,
+        whole_path: bool = False,
     ) -> Asked:
         """Ask a route's service, outside of any client's request."""
         exchange = Exchange(request, _NOBODY, self._now())
         exchange.request_id = new_request_id()
-        exchange.replaced_path = route.join("", request.path)
+        exchange.replaced_path = request.path if whole_path else route.join("", request.path)
         return self._start(exchange, route.bare(), body, receiver)
 
     def ask_for(
@@ -106,9 +112,17 @@ class Services:
             return None
         return found.entity.id, found.entity.name or found.entity.id
 
-    def ask(self, service: str, request: RequestHead, body: bytes | None, receiver: Receiver) -> Asked:
+    def ask(
+        self,
+        service: str,
+        request: RequestHead,
+        body: bytes | None,
+        receiver: Receiver,
+        *,
+        whole_path: bool = False,
+    ) -> Asked:
         """Ask a service."""
-        return self._asker.ask(self.routes[service], request, body, receiver)
+        return self._asker.ask(self.routes[service], request, body, receiver, whole_path=whole_path)
 
 
 def _failed(exchange: Exchange, route: CompiledRoute | None, sink: ClientSink, reply: Reply) -> None:

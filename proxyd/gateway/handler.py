@@ -144,6 +144,10 @@ class Handler:
             return
         way = self._meet(exchange, route, sink)
         way.attach()
+        if (
+            exchange.upgraded and exchange.permit is not None
+        ):  # it has its WebSocket already, and waits for nothing
+            exchange.permit.left(exchange, self.now())
         exchange.carrier.carry()
 
     def _meet(self, exchange: Exchange, route: CompiledRoute, sink: ClientSink) -> Way:
@@ -289,6 +293,9 @@ class Waiting:
 
     def client_writable(self, writable: bool) -> None:
         """Hear of a slow client: nothing is being written yet."""
+
+    def leave(self) -> None:
+        """Hear that the process is about to end: this is a request that it still answers."""
 
 
 def _incoming_id(headers: Headers) -> str:

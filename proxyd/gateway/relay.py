@@ -112,10 +112,7 @@ class Relay:
 
     def upstream_writable(self, writable: bool) -> None:
         """Pause the client's body while the upstream is slow to take it."""
-        if writable:
-            self.sink.resume_body()
-        else:
-            self.sink.pause_body()
+        (self.sink.resume_body if writable else self.sink.pause_body)()
 
     # --- the answer comes down -------------------------------------------------------------------------------
 
@@ -241,10 +238,13 @@ class Relay:
     def client_writable(self, writable: bool) -> None:
         """Pause the upstream's answer while the client is slow to take it."""
         if self.connection is not None:
-            if writable:
-                self.connection.resume()
-            else:
-                self.connection.pause()
+            (self.connection.resume if writable else self.connection.pause)()
+
+    def leave(self) -> None:
+        """End a stream of events: its client opens it anew, and finds another process."""
+        if self._responding and not self.over and _is_endless(self.exchange.response):
+            self._drop_connection()
+            self.response_end(b"", self._forwarder.now())
 
     # --- upgrade ---------------------------------------------------------------------------------------------
 
@@ -332,6 +332,13 @@ class Relay:
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.abort()
+
+
+def _is_endless(head: ResponseHead | None) -> bool:
+    """Tell whether an answer is a stream of events that may end anywhere."""
+    if head is None or head.framing >= 0:
+        return False
+    return (head.headers.get(b"content-type") or b"").lower().startswith(b"text/event-stream")
 
 
 def _switching(head: ResponseHead, marks: bytes) -> bytes:

@@ -37,6 +37,9 @@ class ClientOwner(Protocol):
     def client_writable(self, writable: bool) -> None:
         """Hear whether the client takes more of the answer."""
 
+    def leave(self) -> None:
+        """Hear that the process is about to end: a stream whose client comes back elsewhere is to end now."""
+
 
 class ClientSink(Protocol):
     """One exchange's way back to its client."""

@@ -165,6 +165,11 @@ class Way:
         if not self._over:
             self._carrier.writable(writable)
 
+    def leave(self) -> None:
+        """Hear that the process is about to end."""
+        if not self._over:
+            self._carrier.leave()
+
     # --- both ------------------------------------------------------------------------------------------------
 
     def _filter(self, status: int, headers: Headers) -> bool:
@@ -187,6 +192,8 @@ class Way:
     def _head(self, line: bytes, headers: Headers, lines: bytes) -> None:
         exchange = self.exchange
         exchange.response_started = exchange.response_started or self._handler.now()
+        if exchange.permit is not None:  # a stream is no request that waits
+            exchange.permit.left(exchange, exchange.response_started)
         head = self._handler.own_head(exchange, line, headers.encode() + lines)
         exchange.head_sent = len(head)
         self._sink.write(head)

@@ -10,7 +10,8 @@ RESPONSE: Final = b"application/graphql-response+json"
 HTML: Final = b"text/html"
 
 # What an answer may be besides: results one after another.
-STREAMS: Final = (b"text/event-stream", b"multipart/mixed")
+EVENTS: Final = b"text/event-stream"
+STREAMS: Final = (EVENTS, b"multipart/mixed")
 
 LONGEST: Final = 1024  # bytes of an Accept value that are looked at; what lies behind counts as not accepted
 
@@ -27,6 +28,11 @@ class Accepted:
 
     def __repr__(self) -> str:
         return f"<Accepted {(self.media or b'nothing').decode()}>"
+
+    @property
+    def events(self) -> bool:
+        """Whether nothing will do but a stream of events."""
+        return not self.media and self.streams[:1] == (EVENTS,)
 
 
 def accepted(value: bytes | None) -> Accepted:

@@ -15,7 +15,8 @@ from proxyd.errors import GatewayError, Kind
 from proxyd.exchange import Reply
 from proxyd.graphql.accept import JSON, accepted
 from proxyd.graphql.errors import INTERNAL
-from proxyd.graphql.parts import Events, Multipart
+from proxyd.graphql.parts import Multipart
+from proxyd.graphql.subscriptions.sse import EventFilter
 from proxyd.http1.encoder import REASONS
 from proxyd.http1.headers import Block, Headers
 from proxyd.http1.message import BODILESS, SWITCHING
@@ -107,7 +108,7 @@ class Answers:
             return self._masker.mask(exchange, payload)
 
         if kind == b"text/event-stream":
-            return Events(change, self._max_size)
+            return EventFilter(lambda _, data: change(data) if data.strip() else data, self._max_size)
         boundary = _boundary(headers.get(b"content-type") or b"")
         return Multipart(boundary, change, self._max_size) if boundary else None
 

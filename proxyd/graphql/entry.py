@@ -18,12 +18,16 @@ from proxyd.graphql.upload import read_upload, write_upload
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from proxyd.exchange import Exchange
+    from proxyd.graphql.document import Operation
     from proxyd.graphql.examiner import Examiner
     from proxyd.graphql.front import Front
     from proxyd.graphql.limits import Limits
+
+    Carry = Callable[[Exchange, Asked, Operation], None]
+    """Decides how an operation is carried, if not as any request."""
 
 TOO_LARGE: Final = 413
 _WITH_BODY: Final = frozenset({JSON_BODY, UPLOAD})
@@ -34,6 +38,7 @@ class Entry:
 
     def __init__(self, front: Front, examiner: Examiner, limits: Limits, max_upload: int) -> None:
         self.examiner = examiner
+        self.carry: Carry | None = None  # told of each operation that was examined, alone
         self._front = front
         self._max_body = limits.enforced("body_size", MOST_BYTES)
         self._max_upload = max_upload
@@ -115,6 +120,8 @@ class Entry:
             _rewrite(exchange, asked)
         if operation.type == "mutation" and exchange.request.method != "POST":
             raise self._front.not_allowed("Mutations are asked for by POST", b"POST")
+        if self.carry is not None:
+            self.carry(exchange, asked, operation)
 
     def _examine_batch(
         self, exchange: Exchange, asked: list[Asked]

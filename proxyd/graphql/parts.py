@@ -1,4 +1,4 @@
-"""Answers that come in parts, each a response of its own: ``multipart/mixed`` and ``text/event-stream``, read as they come.
+"""Answers that come in parts, each a response of its own, read as they come: ``multipart/mixed``; events are ``sse``'s.
 
 What is passed on of a part is passed on when it is complete; bytes that belong to no part go through as they are.
 """
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _LENGTH = re.compile(rb"(?im)^content-length[ \t]*:[^\r\n]*\r?\n")
 _ENCODED = re.compile(rb"(?im)^content-(?:transfer-)?encoding[ \t]*:[ \t]*(?!identity|binary|8bit|7bit)")
 _BLANK = re.compile(rb"\r\n\r\n|\n\n|\r\r(?!\n)")
-_LINE = re.compile(rb"\r\n|\n|\r")
 
 
 class Parts(Protocol):
@@ -101,38 +100,3 @@ class Multipart:
         except orjson.JSONDecodeError:
             return False
         return True
-
-
-class Events:
-    """``text/event-stream`` (HTML, section 9.2): the data of events that have any is what is changed."""
-
-    __slots__ = ("_buffer", "_change", "_max_size")
-
-    def __init__(self, change: Change, max_size: int) -> None:
-        self._change = change
-        self._max_size = max_size
-        self._buffer = b""
-
-    def feed(self, data: bytes, last: bool) -> bytes:
-        """Take a piece."""
-        buffer = self._buffer + data
-        out: list[bytes] = []
-        while (found := _BLANK.search(buffer)) is not None:
-            out.append(self._event(buffer[: found.end()]))
-            buffer = buffer[found.end() :]
-        if len(buffer) > self._max_size:
-            raise GatewayError(Kind.BAD_RESPONSE, "an event of the answer is too large to be looked at")
-        self._buffer = b"" if last else buffer  # an event without its end is none
-        return b"".join(out)
-
-    def _event(self, text: bytes) -> bytes:
-        lines = _LINE.split(text)
-        data = [line[5:].removeprefix(b" ") for line in lines if line[:5] == b"data:"]
-        whole = b"\n".join(data)
-        if not whole.strip():
-            return text
-        changed = self._change(whole)
-        if changed == whole:
-            return text
-        rest = [line for line in lines if line and line[:4] != b"data"]
-        return b"".join([b"%b\n" % line for line in (*rest, b"data: " + changed)]) + b"\n"

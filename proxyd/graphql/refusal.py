@@ -8,6 +8,7 @@ import orjson
 
 from proxyd.exchange import Operated, Reply
 from proxyd.graphql.accept import JSON, accepted
+from proxyd.graphql.subscriptions.sse import COMPLETE, MEDIA_TYPE, next_event
 from proxyd.http1.headers import Headers
 
 MOST_TOLD: Final = 1_000_000  # of what is found beyond a limit
@@ -92,7 +93,8 @@ def refuse_batch(exchange: Exchange, refusals: Sequence[Refused | None]) -> Repl
 
 
 def _reply(exchange: Exchange, refused: Refused, body: Any) -> Reply:
-    media = accepted(exchange.headers.get(b"accept")).media or JSON
+    wants = accepted(exchange.headers.get(b"accept"))
+    media = wants.media or JSON
     exchange.refusal = exchange.refusal or f"graphql: {refused.message}"
     operated = exchange.graphql
     if operated is None:
@@ -100,6 +102,9 @@ def _reply(exchange: Exchange, refused: Refused, body: Any) -> Reply:
     operated.codes = (refused.code,)
     operated.refused_by = str(refused.extensions.get("limit", ""))
     headers = refused.headers.copy() if refused.headers is not None else Headers()
+    if wants.events and refused.well_formed and isinstance(body, dict):  # as graphql-sse has it
+        headers.set(b"Content-Type", MEDIA_TYPE + b"; charset=utf-8")
+        return Reply(200, body=next_event(orjson.dumps(body)) + COMPLETE, headers=headers)
     headers.set(b"Content-Type", media + b"; charset=utf-8")
     status = 200 if media == JSON and refused.well_formed else refused.status
     return Reply(status, body=orjson.dumps(body), headers=headers)

@@ -156,6 +156,9 @@ class Member:
     def writable(self, writable: bool) -> None:
         """Hear of a slow client: the answer goes out in one piece."""
 
+    def leave(self) -> None:
+        """Go on: this is a request like any."""
+
 
 class Flight:
     """One request to the backend, and everybody who waits for its answer; a ``carrier.Receiver``."""

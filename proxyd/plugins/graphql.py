@@ -27,6 +27,8 @@ from proxyd.graphql.schema import config as schema
 from proxyd.graphql.schema.source import UNKNOWN
 from proxyd.graphql.sharing import Deduplication
 from proxyd.graphql.subscriptions.settings import Subscriptions
+from proxyd.graphql.subscriptions.sources import Sources
+from proxyd.graphql.subscriptions.streams import Examine, make_streams
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -89,17 +91,22 @@ class GraphQL(plugin.Plugin[Config]):
         self._documents = make_documents(
             self.config.persisted_queries, self.config.safelist, self.kit, self.config.roles_claim
         )
+        masker = self._outcome.masker
+        change = masker.mask if masker.looks else None
+        self._sources = Sources(self.config.subscriptions, self.kit)
+        self._streams = make_streams(self.config.subscriptions, self.kit, self._sources, change)
         self._examiner = Examiner(self._steps(), limits=limits, resolver=self._documents)
         if self._schema is not None:
             self._schema.changed.append(self._examiner.forget)
         requests = self.config.requests
         self._entry = Entry(Front(requests), self._examiner, limits, requests.max_upload_size)
+        self._entry.carry = self._streams.carry if self._streams is not None else None
 
     def _steps(self) -> list[Step]:
         """Return what operations are held to, the cheapest first."""
         limits = self.config.limits
         known = schema.steps(self.config, self._schema, self.kit.consumers)
-        return [Counts(limits), Variables(limits), *known, *self._outcome.steps]
+        return [Counts(limits), Variables(limits), *self._sources.steps, *known, *self._outcome.steps]
 
     async def start(self) -> None:
         """Begin to use Redis, to watch files, and to ask the backend for its schema."""
@@ -110,6 +117,7 @@ class GraphQL(plugin.Plugin[Config]):
 
     async def stop(self) -> None:
         """End it."""
+        self._sources.stop()
         if self._schema is not None:
             await self._schema.stop()
         if self._documents is not None:
@@ -118,6 +126,10 @@ class GraphQL(plugin.Plugin[Config]):
     def access(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """Examine what is asked; only what has not come yet is waited for."""
         self._answers.prepare(exchange)
+        if self._streams is not None and not exchange.request.upgrade:
+            entered = self._streams.enter(exchange)
+            if not isinstance(entered, Examine):
+                return entered
         if self._schema is not None and self._schema.now is None and not exchange.request.upgrade:
             return self._once_known(exchange, self._schema)
         return self._entry.access(exchange)

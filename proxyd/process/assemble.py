@@ -124,6 +124,7 @@ def make_snapshot(
     key_sets: KeySets,
     overload: Overload | None = None,
     asker: Asker | None = None,
+    alone: bool = True,
 ) -> Snapshot:
     """Compile a configuration; nothing of it runs yet. Raises ConfigError."""
     configuration = loaded.configuration
@@ -144,6 +145,7 @@ def make_snapshot(
         operations=telemetry.operations,
         caller=asked,
         authorities=authority_digests(loaded),
+        alone=alone,
     )
     return compile_snapshot(
         configuration,

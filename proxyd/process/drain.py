@@ -4,7 +4,8 @@
    still accepted: load balancers look only so often.
 2. Nothing is accepted any more; what waited in a queue that would go with the process is let in. Idle connections have
    ``grace`` seconds in which a request is answered as ever.
-3. What is under way has until ``limit``. Then WebSockets are sent close frames, and what is left is cut.
+3. Streams of events end, and whatever else a client begins anew elsewhere. What is under way besides has until
+   ``limit``. Then WebSockets are sent close frames, and what is left is cut.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Drain:
         clients.dismiss(grace)
         gone = await self._within(grace, self._nobody())
         listener.abort()
+        clients.leave()
         clients.dismiss(grace)  # who was let in last, and asks for nothing
         if not gone and not await self._within(limit - grace, clients.gone()) and len(clients):
             await self._end(limit)

@@ -197,6 +197,7 @@ class Worker:
             self._key_sets,
             self._overload,
             self._asker,
+            not self._name,
         )
         for warning in snapshot.balancers.warnings:
             log.warning(warning)

@@ -30,7 +30,7 @@ import pytest
 from proxyd.clock import Clock, DeadlineWheel
 from proxyd.downstream.listener import Connections
 from proxyd.downstream.protocol import Downstream
-from proxyd.gateway.asking import Asker
+from proxyd.gateway.asking import Asker, Services
 from proxyd.gateway.forward import Forwarder
 from proxyd.gateway.forwarded import RealIP, TrustedIPs
 from proxyd.gateway.handler import Handler
@@ -38,6 +38,7 @@ from proxyd.gateway.marks import Marks
 from proxyd.gateway.snapshot import compile_snapshot, instantiate
 from proxyd.gateway.tasks import Tasks
 from proxyd.model.load import load_text
+from proxyd.plugin import Kit
 from proxyd.plugins import BY_NAME
 from proxyd.process import assemble
 from proxyd.telemetry.record import Telemetry
@@ -500,13 +501,17 @@ class Talk:
         self.registry = Registry(self._make_pool)
         resolver = assemble.make_resolver(settings, self.clock)
         configuration = loaded.configuration
+        send_id = "x-kong-request-id" in settings.headers_upstream
+        asker = Asker(self.clock.now, self.tasks, send_request_id=send_id)
+        services = Services(asker)
         self.snapshot = compile_snapshot(
             configuration,
-            instantiate(configuration, loaded.plugin_configs, classes),
+            instantiate(configuration, loaded.plugin_configs, classes, Kit(caller=services)),
             build_balancers(configuration, settings, self.registry, resolver, self.clock),
             self.telemetry,
             generation=1,
             digest="",
+            asked=services,
         )
         await self.snapshot.start()
         marks = Marks(settings.headers, self.clock.now, debug=settings.allow_debug_header)
@@ -516,8 +521,7 @@ class Talk:
         self.handler = Handler(
             self.snapshot, self.clock, self.tasks, marks, real_ip, self.telemetry, settings.error_default_type
         )
-        send_id = "x-kong-request-id" in settings.headers_upstream
-        self.handler.asker = Asker(self.clock.now, self.tasks, send_request_id=send_id)
+        self.handler.asker = asker
         self.handler.forwarder = Forwarder(
             self.clock.now,
             self.tasks,

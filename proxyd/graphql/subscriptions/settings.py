@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from proxyd import plugin
+from proxyd.graphql.subscriptions.shared import Sharing
 from proxyd.identity import IDENTITY_HEADERS
 from proxyd.model.grammar import HeaderName
 
@@ -35,6 +36,23 @@ Credential = Annotated[HeaderName, AfterValidator(_check_header)]
 Path = Annotated[str, AfterValidator(_check_path)]
 
 
+class Events(plugin.Config):
+    """How clients of server-sent events are served."""
+
+    single_connection: bool = False
+    """Whether streams can be reserved by PUT, for many operations each (the single connection mode of graphql-sse). Without, each operation has a connection."""
+    token_secret: str | None = Field(None, min_length=32)
+    """What the tokens of a backend's streams are bound by to who reserved them; has to be the same where several workers or gateways serve the route. One worker alone needs none."""
+    max_reservations: int = Field(1000, ge=1)
+    """Streams that the gateway keeps itself for a backend of WebSockets, open or reserved, for each process."""
+    max_unopened: int = Field(20, ge=1)
+    """Those of them that one consumer, or one address where nobody is known, has reserved and not opened."""
+    reservation_timeout: float = Field(30.0, gt=0)
+    """Seconds in which a stream that is reserved has to be opened."""
+    keep_alive: float = Field(12.0, gt=0)
+    """Seconds of silence after which a comment is sent on a stream that the gateway makes; those of the backend are passed on as they come."""
+
+
 class Subscriptions(plugin.Config):
     """How WebSockets of GraphQL are served."""
 
@@ -48,8 +66,10 @@ class Subscriptions(plugin.Config):
     """Bytes of the largest connection_init."""
     init_timeout: float = Field(3.0, gt=0)
     """Seconds in which a client has to send connection_init."""
-    backend_protocol: Literal["auto", "graphql-transport-ws", "graphql-ws"] = "auto"
-    """The subprotocol that the backend speaks; `auto` offers both, the client's first."""
+    backend_protocol: Literal["auto", "graphql-transport-ws", "graphql-ws", "sse"] = "auto"
+    """What the backend speaks: a subprotocol of WebSockets, or `sse`, server-sent events. `auto`: what its client does, of the subprotocols both, the client's first."""
+    backend_path: str | None = Field(None, pattern=r"^/[^?#\s]*$")
+    """Path at the backend where it serves subscriptions, if that is another; the service's path is not put before it."""
     other_protocols: Literal["refuse", "pass"] = "refuse"
     """What becomes of WebSockets that offer neither subprotocol: `pass` has them forwarded without being read."""
     max_operations: int = Field(100, ge=1)
@@ -68,6 +88,19 @@ class Subscriptions(plugin.Config):
     """Seconds of silence after which either end is pinged, and as many again after which it is given up."""
     slow_timeout: float | None = Field(None, gt=0)
     """Seconds that a client may take nothing of what is sent; without, send_timeout counts."""
+
+    events: Events = Events()
+    """Server-sent events."""
+    shared: Sharing = Sharing()
+    """Subscriptions of public data, which many clients hear and the backend is asked for once."""
+
+    @model_validator(mode="after")
+    def _shares_with_one(self) -> Self:
+        if self.shared.on and self.backend_protocol == "auto":
+            raise ValueError(
+                "shared needs backend_protocol: the gateway asks for itself, and has to know how"
+            )
+        return self
 
     @model_validator(mode="after")
     def _lists_what_it_passes(self) -> Self:

@@ -39,6 +39,9 @@ class Holder(Protocol):
         ``code`` is what a client's WebSocket is closed with, one that lets clients come back where that may help.
         """
 
+    def backend_writable(self, writable: bool) -> None:
+        """Hear whether the backend takes more operations for now; those that it is given all the same are kept for it."""
+
 
 class Subscription(Protocol):
     """One operation under way at a source."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conversation import GET, NO_ROUTE, OK, UP, error, service
+from conversation import GET, NO_ROUTE, OK, UP, Step, error, service
 
 NOWHERE = b"GET /x HTTP/1.1\r\nHost: nowhere\r\n\r\n"
 CLOSING = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
@@ -473,6 +473,32 @@ async def test_a_request_that_the_kernel_has_is_waited_for(talk):
         talk.upstream.sends(OK),
         client.receives(LAST),
         client.is_closed(),
+    )
+
+
+async def test_a_drain_ends_streams_of_events(talk):
+    """Their clients open them anew, elsewhere; any other answer goes on, and a slow client gets what was sent."""
+    streaming = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nTransfer-Encoding: chunked\r\n\r\n%b"
+    events, plain = (streaming % (kind, b"5\r\n: hi\n\r\n") for kind in (b"text/event-stream", b"text/plain"))
+    client = await talk.start()
+    other = talk.client()
+    await talk(
+        client.sends(GET),
+        talk.upstream.receives(UP),
+        talk.upstream.sends(events),
+        client.receives(events),
+        other.sends(GET),
+        talk.upstream[1].receives(UP),
+        talk.upstream[1].sends(plain),
+        other.receives(plain),
+        Step("the process is about to end", talk.connections.leave),
+        client.receives(b"0\r\n\r\n"),
+        client.is_closed(),
+        talk.upstream.is_aborted(),
+        talk.logged("GET / 200"),
+        talk.upstream[1].sends(b"0\r\n\r\n"),
+        other.receives(b"0\r\n\r\n"),
+        Step("again", talk.connections.leave),
     )
 
 

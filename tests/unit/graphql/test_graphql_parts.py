@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxyd.errors import GatewayError
-from proxyd.graphql.parts import Events, Multipart
+from proxyd.graphql.parts import Multipart
+from proxyd.graphql.subscriptions.sse import EventFilter
 
 PART = b"\r\n---\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
 ONE, TWO = b'{"data":1}', b'{"errors":[2]}'
@@ -19,6 +20,10 @@ STREAM = b': hello\n\nevent: next\nid: 1\ndata: {"data":1}\n\nevent: next\r\ndat
 
 def change(payload):
     return b"masked" if b"errors" in payload else payload
+
+
+def events(limit):
+    return EventFilter(lambda _, data: change(data), limit)
 
 
 def fed(parts, *pieces):
@@ -83,7 +88,7 @@ def test_an_event_is_changed_whatever_pieces_it_comes_in(cuts):
     """Comments, names and ids stay; several lines of data are one payload."""
     edges = [0, *sorted(cuts), len(STREAM)]
     pieces = [STREAM[start:end] for start, end in pairwise(edges)]
-    out = fed(Events(change, 1000), *pieces)
+    out = fed(events(1000), *pieces)
     assert b"errors" not in out
     assert out.startswith(b': hello\n\nevent: next\nid: 1\ndata: {"data":1}\n\n')
     assert b"event: next\ndata: masked\n\n" in out
@@ -93,5 +98,5 @@ def test_an_event_is_changed_whatever_pieces_it_comes_in(cuts):
 def test_an_event_that_is_too_large_ends_the_answer():
     """Nothing of it has gone out."""
     with pytest.raises(GatewayError):
-        Events(change, 100).feed(b"data: " + b"x" * 200, False)
-    assert Events(change, 100).feed(b"data: half", True) == b""
+        events(100).feed(b"data: " + b"x" * 200, False)
+    assert events(100).feed(b"data: half", True) == b""

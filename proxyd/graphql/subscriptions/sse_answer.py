@@ -1,0 +1,206 @@
+"""A client of server-sent events in the mode of distinct connections: one operation, answered by one stream (graphql-sse)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxyd.exchange import Reply
+from proxyd.graphql.subscriptions.sse import COMMENT, COMPLETE, MEDIA_TYPE
+from proxyd.http1.headers import Headers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxyd.carrier import Way
+    from proxyd.exchange import Exchange
+    from proxyd.graphql.document import Operation
+    from proxyd.graphql.request import Asked
+    from proxyd.graphql.subscriptions.source import Holder, Source, Subscription
+
+    Opening = Callable[[Way, Holder], Source]
+    """How a source is made for the client at the end of a way."""
+    Change = Callable[[Exchange, bytes], bytes]
+    """What a result goes through on its way to a client, such as ``Masker.mask``."""
+
+
+def stream_headers() -> Headers:
+    """Return the fields of an answer by a stream of events."""
+    return Headers.of([(b"Content-Type", MEDIA_TYPE + b"; charset=utf-8"), (b"Cache-Control", b"no-cache")])
+
+
+class Stream:
+    """The way of a stream of events: begun, kept alive by comments, and ended once."""
+
+    __slots__ = ("_interval", "_quiet_since", "begun", "deadline", "over", "slot", "way")
+
+    def __init__(self, interval: float) -> None:
+        self.way: Way
+        self.begun = False
+        self.over = False
+        self.deadline = 0.0
+        self.slot = 0
+        self._interval = interval  # seconds of silence after which a comment is sent
+        self._quiet_since = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Stream {'over' if self.over else 'open' if self.begun else 'ahead'}>"
+
+    def begin(self) -> bool:
+        """Begin to answer; false where a filter of the route has answered instead."""
+        if self.over or not self.way.begin(200, stream_headers()):
+            self.over = True
+            return False
+        self.begun = True
+        self.send(COMMENT)
+        self.way.watch(self, self._quiet_since + self._interval)
+        return True
+
+    def send(self, data: bytes) -> None:
+        """Send an event, or a comment."""
+        if not self.over:
+            self._quiet_since = self.way.now()
+            self.way.send(data)
+
+    def end(self) -> None:
+        """End the stream; without a ``complete`` before it, clients come back."""
+        if not self.over:
+            self.over = True
+            self.deadline = 0.0
+            self.way.end()
+
+    def gone(self) -> None:
+        """Hear that the client is."""
+        self.over = True
+        self.deadline = 0.0
+
+    def deadline_passed(self) -> None:
+        """Keep the connection alive; a client that is slow needs nothing more to read."""
+        if self.over:
+            return
+        if self.way.now() >= self._quiet_since + self._interval:
+            self.send(COMMENT)
+        self.way.watch(self, self._quiet_since + self._interval)
+
+
+class EventAnswer:
+    """Carries one operation; implements ``Carrier``, and ``Holder`` and ``Listener`` of its source."""
+
+    __slots__ = (
+        "_asked",
+        "_change",
+        "_encode",
+        "_opening",
+        "_operation",
+        "_slow",
+        "_source",
+        "_stream",
+        "_subscription",
+    )
+
+    def __init__(
+        self,
+        opening: Opening,
+        asked: Asked,
+        operation: Operation,
+        interval: float,
+        encode: Callable[[bytes], bytes],
+        change: Change | None = None,
+    ) -> None:
+        self._opening = opening
+        self._asked = asked
+        self._operation = operation
+        self._encode = encode
+        self._change = change
+        self._stream = Stream(interval)
+        self._source: Source | None = None
+        self._subscription: Subscription | None = None
+        self._slow = False
+
+    def __repr__(self) -> str:
+        return f"<EventAnswer {self._operation!r} {self._stream!r}>"
+
+    # --- as a carrier ----------------------------------------------------------------------------------------
+
+    def meet(self, way: Way) -> None:
+        """Take the way."""
+        self._stream.way = way
+
+    def carry(self) -> None:
+        """Open the source; the stream begins once it is open, so that a backend that is away is told by a status."""
+        self._source = source = self._opening(self._stream.way, self)
+        source.open(b"")
+
+    def refuse(self, reply: Reply) -> None:
+        """Never: there is no WebSocket."""
+        raise NotImplementedError
+
+    def gone(self) -> None:
+        """Let go of the backend."""
+        self._stream.gone()
+        self._let_go()
+
+    def writable(self, writable: bool) -> None:
+        """Hold the results of a client that is slow at their source."""
+        self._slow = not writable
+        if self._subscription is not None:
+            (self._subscription.resume if writable else self._subscription.pause)()
+
+    def leave(self) -> None:
+        """End the stream, so that the client asks again elsewhere."""
+        if self._stream.begun:
+            self._stream.end()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        source, self._source, self._subscription = self._source, None, None
+        if source is not None:
+            source.close()
+
+    # --- as the holder of a source ---------------------------------------------------------------------------
+
+    def opened(self, payload: bytes) -> None:
+        """Begin the stream, and then the operation."""
+        del payload
+        source = self._source
+        if source is None or self._stream.begun:
+            return
+        if not self._stream.begin():
+            self._let_go()
+            return
+        subscription = source.subscribe(self._asked, self._operation, self)
+        if self._source is not None:  # or it has ended meanwhile
+            self._subscription = subscription
+            if self._slow:
+                subscription.pause()
+
+    def lost(self, code: int, reason: str) -> None:
+        """Tell the client that there is no backend, or have it come back."""
+        del code, reason
+        self._source = self._subscription = None
+        if self._stream.begun:
+            self._stream.end()
+        elif not self._stream.over:
+            self._stream.over = True
+            self._stream.way.reply(Reply(502, fault=True))
+
+    def backend_writable(self, writable: bool) -> None:
+        """Never matter: its one operation is asked for already."""
+
+    # --- as a listener ---------------------------------------------------------------------------------------
+
+    def next(self, payload: bytes) -> None:
+        """Send a result."""
+        if self._change is not None:
+            payload = self._change(self._stream.way.exchange, payload)
+        self._stream.send(self._encode(payload))
+
+    def failed(self, errors: bytes) -> None:
+        """Send errors, and the end."""
+        self.next(b'{"errors":%b}' % errors)
+        self.completed()
+
+    def completed(self) -> None:
+        """Send the end."""
+        self._stream.send(COMPLETE)
+        self._stream.end()
+        self._let_go()
