@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
-from pydantic import Field
-
-from proxyd import plugin
 from proxyd.graphql.accept import accepted
 from proxyd.graphql.refusal import Refused
 from proxyd.http1.headers import Headers
 
 if TYPE_CHECKING:
     from proxyd.exchange import Exchange
+    from proxyd.graphql.requests import Requests
 
 JSON_BODY: Final = "json"
 UPLOAD: Final = "upload"
@@ -27,25 +25,6 @@ MULTIPART: Final = b"multipart/form-data"
 # As clients write it.
 _PLAIN: Final = frozenset({_JSON, b"application/json; charset=utf-8", b"application/json;charset=UTF-8"})
 _CHARSETS: Final = frozenset({b"", b"utf-8", b"utf8"})
-
-
-class Requests(plugin.Config):
-    """Which requests are GraphQL's."""
-
-    get: bool = True
-    """Whether queries may come by GET too; mutations never may."""
-    csrf_prevention: bool = True
-    """Whether requests are refused that a page of another site can have a browser send without asking first."""
-    csrf_headers: tuple[Annotated[str, Field(pattern=plugin.HEADER_NAME)], ...] = Field(
-        ("X-Apollo-Operation-Name", "Apollo-Require-Preflight", "GraphQL-Require-Preflight"), min_length=1
-    )
-    """Headers of which one is enough to show that a browser has asked first, or that none is there."""
-    pages: bool = False
-    """Whether GET requests without a query pass unexamined that accept HTML: for the backend's GraphiQL."""
-    uploads: bool = False
-    """Whether files may come with an operation, by the GraphQL multipart request specification."""
-    max_upload_size: int = Field(16_777_216, gt=0)
-    """Bytes of a body with files."""
 
 
 class Front:

@@ -7,9 +7,8 @@ and by how much it is exceeded.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-import orjson
 from pydantic import Field
 
 from proxyd import plugin
@@ -20,19 +19,15 @@ from proxyd.graphql.steps import Step
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from proxyd.exchange import Exchange
     from proxyd.graphql.document import Document, Operation
     from proxyd.graphql.facts import Facts
-    from proxyd.graphql.request import Asked
 
 # What no limit that is only measured lets through: beyond, the gateway would harm itself.
 MOST_BYTES: Final = 16_777_216
 MOST_CHARACTERS: Final = 1_048_576
 MOST_TOKENS: Final = 20_000
 MOST_BATCHED: Final = 100
-MOST_NESTING: Final = (
-    100  # levels; parsing takes five of Python's frames for each, of which there are a thousand
-)
+MOST_NESTING: Final = 100  # parsing takes five of Python's frames for each, of which there are a thousand
 
 Name = Literal[
     "body_size",
@@ -153,59 +148,3 @@ class Counts(Step):
                 operation.verdict = operation.verdict or beyond(name, maximum, found)
             elif name not in operation.exceeded:
                 operation.exceeded += (name,)
-
-
-class Variables(Step):
-    """The limits of variables, for each request."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._max_size = limits.max_variables_size
-        self._max_nesting = limits.max_variables_nesting
-        self._measures_size = "variables_size" in limits.measure
-        self._measures_nesting = "variables_nesting" in limits.measure
-
-    def check(self, exchange: Exchange, asked: Asked, operation: Operation) -> None:
-        """Look at how much came, and only where that may be too much at what it is."""
-        del operation
-        variables = asked.variables
-        if not variables:
-            return
-        if asked.size > self._max_size:
-            found = len(orjson.dumps(variables))
-            if found > self._max_size:
-                if not self._measures_size:
-                    raise beyond("variables_size", self._max_size, found)
-                _note(exchange, "variables_size")
-        for value in variables.values():
-            if isinstance(value, (dict, list)):
-                self._check_nesting(exchange, variables)
-                return
-
-    def _check_nesting(self, exchange: Exchange, variables: Mapping[str, Any]) -> None:
-        found = nesting(variables, self._max_nesting)
-        if found > self._max_nesting:
-            if not self._measures_nesting:
-                raise beyond("variables_nesting", self._max_nesting, found)
-            _note(exchange, "variables_nesting")
-
-
-def nesting(value: Any, maximum: int) -> int:
-    """Return how many lists and objects stand within one another, without recursion; at most one more than the maximum."""
-    level = [value]
-    depth = 0
-    while level and depth <= maximum:
-        depth += 1
-        below: list[Any] = []
-        for one in level:
-            below += [
-                inner
-                for inner in (one.values() if isinstance(one, dict) else one)
-                if isinstance(inner, (dict, list))
-            ]
-        level = below
-    return depth
-
-
-def _note(exchange: Exchange, name: str) -> None:
-    if exchange.graphql is not None:
-        exchange.graphql.exceeded += (name,)

@@ -21,7 +21,6 @@ MAX_ARGUMENTS: Final = 100  # of a query string
 
 _KINDS: Final[dict[str, type]] = {"query": str, "operationName": str, "variables": dict, "extensions": dict}
 _LOWER: Final = frozenset(name.lower() for name in _KINDS)
-_QUOTED: Final = tuple((name, b'"%b"' % name.encode()) for name in _KINDS)
 
 
 class Asked:
@@ -76,29 +75,22 @@ def read_members(members: Any, size: int) -> Asked:
 
 def read_body(body: bytes) -> Asked | list[Asked]:
     """Read the body of a POST; a list is a batch. Raises Refused."""
-    try:
-        decoded = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise _bad("The body is not JSON") from None
+    decoded = decode(body, "The body")
     size = len(body)
     if isinstance(decoded, list):
-        _refuse_repeated(body)
         return [read_members(one, size) for one in decoded]
-    asked = read_members(decoded, size)
-    for name, quoted in _QUOTED:
-        if name in decoded and body.find(quoted) != body.rfind(quoted):
-            _refuse_repeated(body)
-            return asked
-    if b"\\u00" in body:  # a name may be written so that it is not seen here
-        _refuse_repeated(body)
-    return asked
+    return read_members(decoded, size)
 
 
-def _refuse_repeated(body: bytes) -> None:
+def decode(text: bytes, what: str) -> Any:
+    """Return what a JSON text says, if it says that to every reader; raises Refused."""
     try:
-        json.loads(body, object_pairs_hook=_once)
-    except (ValueError, RecursionError):
-        raise _bad("The body's JSON is ambiguous or nested too deeply") from None
+        decoded = orjson.loads(text)
+        if orjson.dumps(decoded) != text:  # most clients write it like that, and then no name is there twice
+            json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError, TypeError):
+        raise _bad(f"{what} is not JSON, or ambiguous, or nested too deeply") from None
+    return decoded
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -119,10 +111,7 @@ def read_query(query: str) -> Asked:
         raise _bad("The query string has an argument more than once")
     for name in ("variables", "extensions"):
         if members.get(name):
-            try:
-                members[name] = json.loads(members[name], object_pairs_hook=_once)
-            except (ValueError, RecursionError):
-                raise _bad(f"{name} is not JSON, or ambiguous") from None
+            members[name] = decode(members[name].encode(), name)
         else:
             members.pop(name, None)
     return read_members(members, len(query))

@@ -16,11 +16,12 @@ from proxyd.graphql import safelist as listing
 from proxyd.graphql.entry import Entry
 from proxyd.graphql.errors import Errors
 from proxyd.graphql.examiner import Examiner
-from proxyd.graphql.front import Front, Requests
-from proxyd.graphql.limits import Counts, Limits, Variables
+from proxyd.graphql.front import Front
+from proxyd.graphql.limits import Counts, Limits
 from proxyd.graphql.metrics import Counted
 from proxyd.graphql.outcome import Outcome
 from proxyd.graphql.refusal import refuse
+from proxyd.graphql.requests import Requests
 from proxyd.graphql.resolving import make_documents
 from proxyd.graphql.retries import Retries
 from proxyd.graphql.schema import config as schema
@@ -29,6 +30,7 @@ from proxyd.graphql.sharing import Deduplication
 from proxyd.graphql.subscriptions.settings import Subscriptions
 from proxyd.graphql.subscriptions.sources import Sources
 from proxyd.graphql.subscriptions.streams import Examine, make_streams
+from proxyd.graphql.variables import Variables
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

@@ -6,9 +6,10 @@ import pytest
 
 from proxyd.exchange import Client, Exchange
 from proxyd.graphql.examiner import Examiner
-from proxyd.graphql.limits import Counts, Limits, Variables, nesting
+from proxyd.graphql.limits import Counts, Limits
 from proxyd.graphql.refusal import Refused
 from proxyd.graphql.request import Asked
+from proxyd.graphql.variables import Variables, nesting
 from proxyd.http1.headers import Headers
 from proxyd.http1.message import RequestHead
 

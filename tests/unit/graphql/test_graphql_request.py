@@ -49,6 +49,7 @@ def test_what_is_null_is_as_what_is_not_there():
         (b"\xef\xbb\xbf{}", "not JSON"),
         (b"[" * 100_000, "not JSON"),
         (b'{"a":' * 100_000, "not JSON"),
+        (b'{"extensions":' + b'{"a":' * 300 + b"1" + b"}" * 301, "nested too deeply"),
         (b"1", "is a JSON object"),
         (b"null", "is a JSON object"),
         (b"[[]]", "is a JSON object"),
@@ -74,6 +75,8 @@ def test_bodies_that_are_no_request(body, message):
         b'{"variables":{},"query":"{ a }","variables":{"a":1}}',
         b'{"extensions":{},"query":"{ a }","extensions":{}}',
         b'[{"query":"{ a }","query":"{ b }"}]',
+        b'{"query":"{ a }","variables":{"first":1,"first":1000}}',
+        b'{"query":"{ a }","variables":{"a":[{"b":1,"\\u0062":2}]}}',
     ],
 )
 def test_a_name_that_is_there_twice(body):
@@ -124,7 +127,8 @@ def test_a_query_string():
         ("variables=%7B", "variables is not JSON"),
         ("variables=1", "variables must be an object"),
         ("extensions=[]", "extensions must be an object"),
-        ("variables=%7B%22a%22%3A1%2C%22a%22%3A2%7D", "variables is not JSON"),
+        ("variables=%7B%22a%22%3A1%2C%22a%22%3A2%7D", "variables is not JSON, or ambiguous"),
+        ("extensions=" + "[" * 500 + "]" * 500, "nested too deeply"),
     ],
 )
 def test_query_strings_that_are_no_request(query, message):
