@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from proxyd.graphql.document import Document, digest_of
-from proxyd.graphql.limits import MOST_CHARACTERS, MOST_NESTING, MOST_TOKENS, nesting
+from proxyd.graphql.limits import MOST_CHARACTERS, MOST_NESTING, MOST_TOKENS
 from proxyd.graphql.refusal import Refused
 from proxyd.graphql.scan import scan
+from proxyd.graphql.variables import nesting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
