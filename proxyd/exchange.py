@@ -98,8 +98,14 @@ class Operated:
     listed: bool = False  # it is on the safelist
     count: int = 1  # of operations
     codes: tuple[str, ...] = ()  # of the errors that the client is told
-    exceeded: tuple[str, ...] = ()  # limits that it is beyond and that are only measured
+    exceeded: tuple[str, ...] = ()  # limits that it is beyond and that are only measured, each once
     refused_by: str = ""  # the limit that it was refused for
+
+    def exceed(self, *limits: str) -> None:
+        """Note limits that it is beyond; operations of one WebSocket are noted together, however many there are."""
+        for limit in limits:
+            if limit not in self.exceeded:
+                self.exceeded += (limit,)
 
 
 # RFC 9110 section 9.2.2, without TRACE, which is not forwarded

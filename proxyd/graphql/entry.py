@@ -132,7 +132,7 @@ class Entry:
             raise beyond("batch", self._max_batch, len(asked))
         if len(asked) > self._batch_limit:
             exchange.graphql = exchange.graphql or Operated(count=0)
-            exchange.graphql.exceeded += ("batch",)
+            exchange.graphql.exceed("batch")
         resolve = self.examiner.resolve
         waiting = [elsewhere for one in asked if (elsewhere := resolve(exchange, one)) is not None]
         return (

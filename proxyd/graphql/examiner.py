@@ -110,8 +110,6 @@ def _note(operated: Operated, operation: Operation) -> None:
         operated.name = operation.name
         operated.type = operation.type
         operated.digest = operation.document.digest
-        operated.depth = operation.facts.depth
-        operated.exceeded += operation.exceeded
-    else:
-        operated.depth = max(operated.depth, operation.facts.depth)
-        operated.exceeded += operation.exceeded
+    operated.depth = max(operated.depth, operation.facts.depth)
+    if operation.exceeded:
+        operated.exceed(*operation.exceeded)

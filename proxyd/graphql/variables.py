@@ -75,4 +75,4 @@ def nesting(value: Any, maximum: int) -> int:
 
 def _note(exchange: Exchange, name: str) -> None:
     if exchange.graphql is not None:
-        exchange.graphql.exceeded += (name,)
+        exchange.graphql.exceed(name)

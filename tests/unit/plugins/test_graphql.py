@@ -386,6 +386,15 @@ def test_forms_that_are_no_request(body):
 # --- the rest --------------------------------------------------------------------------------------------------
 
 
+def test_what_many_operations_exceed_is_told_once():
+    """A WebSocket may carry any number of them on one exchange."""
+    plugin = make(GraphQL, limits={"max_batch": 50, "max_depth": 1, "measure": ["depth"]})
+    made = exchange(JSON, method="POST")
+    made.buffered = orjson.dumps([{"query": "{ a { b } }"}] * 50)
+    assert plugin.access(made) is None
+    assert (made.graphql.count, made.graphql.exceeded) == (50, ("depth",))
+
+
 def test_a_refusal_that_is_kept_holds_on_to_no_request():
     """What is raised again has no past: neither a traceback nor the request of whoever was first."""
     plugin = make(GraphQL)
