@@ -24,6 +24,8 @@ MULTIPART: Final = b"multipart/form-data"
 
 # As clients write it.
 _PLAIN: Final = frozenset({_JSON, b"application/json; charset=utf-8", b"application/json;charset=UTF-8"})
+# Those that a browser sends without asking first (Fetch, CORS-safelisted request-header).
+_SIMPLE: Final = frozenset({b"application/x-www-form-urlencoded", MULTIPART, b"text/plain", b""})
 _CHARSETS: Final = frozenset({b"", b"utf-8", b"utf8"})
 
 
@@ -94,7 +96,9 @@ class Front:
             return PAGE
         if not wants.media and not wants.streams:
             raise _not_acceptable()
-        self._prevent(headers)
+        content = headers.get(b"content-type")
+        if content is None or content.partition(b";")[0].strip(b" \t").lower() in _SIMPLE:
+            self._prevent(headers)
         return QUERY
 
     def _prevent(self, headers: Headers) -> None:

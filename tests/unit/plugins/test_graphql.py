@@ -218,6 +218,8 @@ def test_pages():
         ([(b"sec-fetch-site", b"same-origin"), CHROME, (b"cookie", b"a=b")], True),
         ([(b"sec-fetch-site", b"none"), CHROME], True),
         ([CHROME, (b"apollo-require-preflight", b"true")], True),
+        ([CHROME, JSON], True),
+        ([CHROME, (b"content-type", b"Text/Plain; a=b")], False),
         ([CHROME, (b"x-apollo-operation-name", b"A")], True),
     ],
 )
