@@ -96,6 +96,8 @@ class Examiner:
                 operation.exceeded = exceeded
             for learn in self._learners:
                 learn(document)
+                if all(operation.verdict is not None for operation in document.operations.values()):
+                    break  # what a limit refuses is not worth validating
         except Refused as refusal:
             self._cache.keep_refused(digest, refusal.again())
             raise

@@ -101,6 +101,18 @@ def test_a_step_learns_once_and_the_tree_is_let_go():
     assert step.learned == [["A", "B"], ["A"]]
 
 
+def test_nobody_learns_of_what_is_refused_already():
+    """Validation takes longest, and limits come before it."""
+    step = Once()
+    limits = Limits(max_depth=1)
+    examiner = Examiner([Counts(limits), step], limits=limits)
+    with pytest.raises(Refused):
+        examine(examiner, "query A { a { b } }")
+    assert step.learned == []
+    assert examine(examiner, "query A { a { b } } query B { a }", operationName="B").name == "B"
+    assert step.learned == [["A", "B"]]
+
+
 def test_the_operation_that_is_meant():
     """By its name; without one, the only one there is."""
     one, two = Document("query A { a }"), Document("query A { a } mutation B { b }")
