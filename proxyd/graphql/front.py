@@ -26,6 +26,7 @@ MULTIPART: Final = b"multipart/form-data"
 _PLAIN: Final = frozenset({_JSON, b"application/json; charset=utf-8", b"application/json;charset=UTF-8"})
 # Those that a browser sends without asking first (Fetch, CORS-safelisted request-header).
 _SIMPLE: Final = frozenset({b"application/x-www-form-urlencoded", MULTIPART, b"text/plain", b""})
+_PARAMETERS: Final = frozenset({"query", "operationname", "variables", "extensions"})
 _CHARSETS: Final = frozenset({b"", b"utf-8", b"utf8"})
 
 
@@ -92,7 +93,9 @@ class Front:
         wants = accepted(headers.get(b"accept"))
         if exchange.request.framing:
             raise Refused(400, "BAD_REQUEST", "A GET request has no body", well_formed=False)
-        if self._pages and wants.html and not _has(exchange.request.query, "query"):
+        if (
+            self._pages and wants.html and not exchange.request.query
+        ):  # which could name a document in many ways
             return PAGE
         if not wants.media and not wants.streams:
             raise _not_acceptable()
@@ -131,17 +134,12 @@ def _charset(parameters: bytes) -> bytes:
     return b""
 
 
-def _has(query: str, *names: str) -> bool:
-    """Whether a query string has an argument of one of these names, whatever its capitals."""
-    text = query[1:].lower()
-    if "%" not in text and not any(name in text for name in names):
-        return False
-    return any(name in names for name, _ in parse_qsl(text, keep_blank_values=True))
-
-
 def _refuse_parameters(query: str) -> None:
     """Refuse a POST that has a document in its URL too, which some servers would take instead of the body's."""
-    if _has(query, "query", "operationname", "variables", "extensions"):
+    text = query[1:].lower()
+    if "%" not in text and not any(name in text for name in _PARAMETERS):
+        return
+    if any(name in _PARAMETERS for name, _ in parse_qsl(text, keep_blank_values=True)):
         raise Refused(
             400,
             "BAD_REQUEST",

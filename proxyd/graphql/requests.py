@@ -21,7 +21,7 @@ class Requests(plugin.Config):
     )
     """Headers of which one is enough to show that a browser has asked first, or that none is there."""
     pages: bool = False
-    """Whether GET requests without a query pass unexamined that accept HTML: for the backend's GraphiQL."""
+    """Whether GET requests without any arguments pass unexamined that accept HTML: for the backend's GraphiQL."""
     uploads: bool = False
     """Whether files may come with an operation, by the GraphQL multipart request specification."""
     max_upload_size: int = Field(16_777_216, gt=0)

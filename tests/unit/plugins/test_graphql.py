@@ -193,12 +193,13 @@ HTML = (b"accept", b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q
 
 
 def test_pages():
-    """A browser that asks for GraphiQL gets it where the configuration says so, and then only without a query."""
+    """A browser that asks for GraphiQL gets it where the configuration says so, and then only without arguments."""
     assert told(asked(HTML, CHROME, method="GET")[1])[0] == 400
     made, reply = asked(HTML, CHROME, method="GET", requests={"pages": True})
     assert (reply, made.graphql) == (None, None)
-    _, reply = asked(HTML, CHROME, method="GET", target=GET, requests={"pages": True})
-    assert told(reply) == (400, "json", "CSRF_PREVENTED")
+    for target in (GET, "/graphql?extensions=%7B%7D", "/graphql?documentId=a", "/graphql?%71uery=a"):
+        _, reply = asked(HTML, CHROME, method="GET", target=target, requests={"pages": True})
+        assert told(reply) == (400, "json", "CSRF_PREVENTED")
 
 
 # --- other sites' pages ----------------------------------------------------------------------------------------
