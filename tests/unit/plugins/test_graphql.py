@@ -151,6 +151,13 @@ def test_queries_by_get(method):
     assert asked(method=method, target="/graphql?query=subscription%7Ba%7D")[1] is None
 
 
+def test_refusals_are_kept_by_no_cache():
+    """One of a GET with 200 might be told to others, who may ask."""
+    _, reply = asked(ONLY_JSON, method="GET", target="/graphql?query=%7B...F%7D")
+    assert told(reply) == (200, "json", INVALID)
+    assert reply.headers.get(b"cache-control") == b"no-store"
+
+
 def test_mutations_by_get():
     """Are told which method is right."""
     _, reply = asked(RESPONSE, method="GET", target="/graphql?query=mutation%7Ba%7D")
