@@ -102,11 +102,11 @@ def _reply(exchange: Exchange, refused: Refused, body: Any) -> Reply:
     operated.codes = (refused.code,)
     operated.refused_by = str(refused.extensions.get("limit", ""))
     headers = refused.headers.copy() if refused.headers is not None else Headers()
+    if b"cache-control" not in headers:  # a GET's 200 could be kept otherwise, and told to who may ask
+        headers.set(b"Cache-Control", b"no-store")
     if wants.events and refused.well_formed and isinstance(body, dict):  # as graphql-sse has it
         headers.set(b"Content-Type", MEDIA_TYPE + b"; charset=utf-8")
         return Reply(200, body=next_event(orjson.dumps(body)) + COMPLETE, headers=headers)
     headers.set(b"Content-Type", media + b"; charset=utf-8")
-    if b"cache-control" not in headers:  # a GET's 200 could be kept otherwise, and told to who may ask
-        headers.set(b"Cache-Control", b"no-store")
     status = 200 if media == JSON and refused.well_formed else refused.status
     return Reply(status, body=orjson.dumps(body), headers=headers)

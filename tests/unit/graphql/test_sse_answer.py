@@ -115,7 +115,7 @@ async def test_a_refused_operation_is_told_by_the_stream(talk):
     client = await talk.start(graphql())
     errors = b'{"errors":[{"message":"operationName must name one of the operations","extensions":{"code":"OPERATION_RESOLUTION_FAILURE"}}]}'
     body = event(errors) + COMPLETE
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: %b; charset=utf-8\r\nContent-Length: %d\r\n\r\n%b"
+    head = b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Type: %b; charset=utf-8\r\nContent-Length: %d\r\n\r\n%b"
     await talk(
         client.sends(asks(operationName="X")),
         client.receives(head % (b"text/event-stream", len(body), body)),
