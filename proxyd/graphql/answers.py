@@ -148,9 +148,14 @@ class Answers:
 
     def masked(self, exchange: Exchange, body: bytes, status: int) -> bytes:
         """Return what the client gets for a whole answer."""
-        if exchange.graphql is None and status < BAD:
-            return self._masker.mask(exchange, body)
-        return self._masker.answer(exchange, body)
+        operated = exchange.graphql
+        if operated is None:
+            return self._masker.mask(exchange, body) if status < BAD else self._masker.answer(exchange, body)
+        told = body
+        if not self._masker.is_fine(body):
+            told = self._masker.answer(exchange, body)
+            _note(exchange, told)
+        return told
 
     def whole(self, exchange: Exchange, status: int, headers: Headers, body: bytes) -> Reply:
         """Return what a client is answered in place of an answer of the backend that is complete."""
@@ -222,7 +227,6 @@ class _Whole(_State):
                 raise GatewayError(Kind.BAD_RESPONSE, "the answer is not gzip, or larger than it may be")
             read = inflated
         told = self._answers.masked(exchange, read, self._status)
-        _note(exchange, told)
         if told is read:
             return body
         for name in _STALE:
@@ -310,6 +314,15 @@ def codes_of(body: bytes) -> tuple[str, ...]:
         errors = one.get("errors") if isinstance(one, dict) else None
         found += [_code(error) for error in errors] if isinstance(errors, list) else []
     return tuple(found)
+
+
+def codes_in(errors: bytes) -> tuple[str, ...]:
+    """Return the codes of a list of errors, or of one alone."""
+    try:
+        parsed = orjson.loads(errors)
+    except orjson.JSONDecodeError:
+        return ()
+    return tuple(_code(error) for error in (parsed if isinstance(parsed, list) else [parsed]))
 
 
 def _code(error: Any) -> str:

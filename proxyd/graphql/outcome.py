@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from proxyd.graphql.answers import Answers
 from proxyd.graphql.errors import Errors, Masker
 from proxyd.graphql.metrics import Counted, Metrics
+from proxyd.graphql.results import Results
 from proxyd.graphql.retries import Repeating, Retries
 from proxyd.graphql.sharing import Deduplication, Sharing
 
@@ -19,11 +20,17 @@ class Outcome:
     """The parts of it, for one plugin instance; ``steps`` decide how operations are carried."""
 
     def __init__(
-        self, errors: Errors, counted: Counted, retries: Retries, same: Deduplication, kit: Kit
+        self,
+        errors: Errors,
+        counted: Counted,
+        retries: Retries,
+        same: Deduplication,
+        kit: Kit,
     ) -> None:
         self.metrics = Metrics(counted, kit.operations)
         self.masker = Masker(errors, kit.redactor, kit.clock, kit.operations)
         self.answers = Answers(self.masker, errors.max_size, counts=counted.error_codes)
+        self.results = Results(self.masker, kit.operations)
         self.steps: list[Step] = []
         if retries.queries:
             self.steps.append(Repeating(retries))

@@ -93,10 +93,10 @@ class GraphQL(plugin.Plugin[Config]):
         self._documents = make_documents(
             self.config.persisted_queries, self.config.safelist, self.kit, self.config.roles_claim
         )
-        masker = self._outcome.masker
-        change = masker.mask if masker.looks else None
         self._sources = Sources(self.config.subscriptions, self.kit)
-        self._streams = make_streams(self.config.subscriptions, self.kit, self._sources, change)
+        self._streams = make_streams(
+            self.config.subscriptions, self.kit, self._sources, self._outcome.results
+        )
         self._examiner = Examiner(self._steps(), limits=limits, resolver=self._documents)
         if self._schema is not None:
             self._schema.changed.append(self._examiner.forget)

@@ -12,15 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from proxyd.carrier import Way
-    from proxyd.exchange import Exchange
     from proxyd.graphql.document import Operation
     from proxyd.graphql.request import Asked
     from proxyd.graphql.subscriptions.source import Holder, Source, Subscription
 
     Opening = Callable[[Way, Holder], Source]
     """How a source is made for the client at the end of a way."""
-    Change = Callable[[Exchange, bytes], bytes]
-    """What a result goes through on its way to a client, such as ``Masker.mask``."""
 
 
 def stream_headers() -> Headers:
@@ -87,7 +84,6 @@ class EventAnswer:
 
     __slots__ = (
         "_asked",
-        "_change",
         "_encode",
         "_opening",
         "_operation",
@@ -104,13 +100,11 @@ class EventAnswer:
         operation: Operation,
         interval: float,
         encode: Callable[[bytes], bytes],
-        change: Change | None = None,
     ) -> None:
         self._opening = opening
         self._asked = asked
         self._operation = operation
         self._encode = encode
-        self._change = change
         self._stream = Stream(interval)
         self._source: Source | None = None
         self._subscription: Subscription | None = None
@@ -190,8 +184,6 @@ class EventAnswer:
 
     def next(self, payload: bytes) -> None:
         """Send a result."""
-        if self._change is not None:
-            payload = self._change(self._stream.way.exchange, payload)
         self._stream.send(self._encode(payload))
 
     def failed(self, errors: bytes) -> None:

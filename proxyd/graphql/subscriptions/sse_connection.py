@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from proxyd.graphql.document import Operation
     from proxyd.graphql.request import Asked
     from proxyd.graphql.subscriptions.source import Source, Subscription
-    from proxyd.graphql.subscriptions.sse_answer import Change, Opening
+    from proxyd.graphql.subscriptions.sse_answer import Opening
 
 TOKEN_BYTES = 24
 
@@ -110,7 +110,6 @@ class EventConnection:
     """
 
     __slots__ = (
-        "_change",
         "_opened",
         "_opening",
         "_operations",
@@ -130,7 +129,6 @@ class EventConnection:
         token: str,
         opening: Opening,
         interval: float,
-        change: Change | None = None,
     ) -> None:
         self.identity = self.whose = ""
         self.until = 0.0
@@ -138,7 +136,6 @@ class EventConnection:
         self._reservations = reservations
         self._token = token
         self._opening = opening
-        self._change = change
         self._stream = Stream(interval)
         self._source: Source | None = None
         self._opened = False
@@ -234,8 +231,6 @@ class EventConnection:
 
     def send(self, label: bytes, payload: bytes) -> None:
         """Send a result of one."""
-        if self._change is not None:
-            payload = self._change(self._stream.way.exchange, payload)
         self._stream.send(labelled_next(label, payload))
 
     def complete(self, name: str, label: bytes) -> None:

@@ -11,15 +11,16 @@ from proxyd.graphql.subscriptions.sse import Once, next_event
 from proxyd.graphql.subscriptions.sse_answer import EventAnswer
 from proxyd.graphql.subscriptions.sse_connection import Acting, EventConnection, Opener, Reservations
 from proxyd.graphql.subscriptions.sse_tokens import Reserving, Tokens, operation_id_of, refusal, token_of
+from proxyd.graphql.subscriptions.told import telling
 from proxyd.http1.headers import Headers
 
 if TYPE_CHECKING:
     from proxyd.exchange import Exchange
     from proxyd.graphql.document import Operation
     from proxyd.graphql.request import Asked
+    from proxyd.graphql.results import Results
     from proxyd.graphql.subscriptions.settings import Subscriptions
     from proxyd.graphql.subscriptions.sources import Sources
-    from proxyd.graphql.subscriptions.sse_answer import Change
     from proxyd.plugin import Kit
 
 
@@ -34,14 +35,14 @@ class EventStreams:
     """Takes the requests of such clients; one per plugin instance, where there is anything for it to do."""
 
     def __init__(
-        self, config: Subscriptions, kit: Kit, sources: Sources, change: Change | None = None
+        self, config: Subscriptions, kit: Kit, sources: Sources, results: Results | None = None
     ) -> None:
         events = config.events
         self._sources = sources
         self._translates = config.backend_protocol not in {"auto", "sse"}
         self._interval = events.keep_alive
         self._most = config.max_operations
-        self._change = change
+        self._opening = sources.open if results is None else telling(sources.open, results)
         self._encode = Once(next_event)
         self._single = events.single_connection
         self._possible = kit.alone or (bool(events.token_secret) and not self._translates)
@@ -110,7 +111,7 @@ class EventStreams:
         return Reply(201, body=token.encode(), headers=headers)
 
     def _make(self, reservations: Reservations, token: str) -> EventConnection:
-        return EventConnection(reservations, token, self._sources.open, self._interval, self._change)
+        return EventConnection(reservations, token, self._opening, self._interval)
 
     def _open(self, exchange: Exchange, connection: EventConnection, token: str) -> Reply | None:
         if not accepted(exchange.headers.get(b"accept")).events:
@@ -137,9 +138,7 @@ class EventStreams:
         elif accepted(exchange.headers.get(b"accept")).events and (
             self._translates or self._sources.shares(operation)
         ):
-            exchange.carrier = EventAnswer(
-                self._sources.open, asked, operation, self._interval, self._encode, self._change
-            )
+            exchange.carrier = EventAnswer(self._opening, asked, operation, self._interval, self._encode)
 
     def _add(
         self, exchange: Exchange, connection: EventConnection, asked: Asked, operation: Operation
@@ -156,7 +155,7 @@ class EventStreams:
 
 
 def make_streams(
-    config: Subscriptions, kit: Kit, sources: Sources, change: Change | None = None
+    config: Subscriptions, kit: Kit, sources: Sources, results: Results | None = None
 ) -> EventStreams | None:
     """Return who takes such clients' requests, or None where all of them are passed on."""
     if (
@@ -165,7 +164,7 @@ def make_streams(
         and config.backend_protocol in {"auto", "sse"}
     ):
         return None
-    return EventStreams(config, kit, sources, change)
+    return EventStreams(config, kit, sources, results)
 
 
 def _stop(exchange: Exchange, connection: EventConnection) -> Reply:
