@@ -49,7 +49,7 @@ class Errors(plugin.Config):
     trace_extensions: tuple[str, ...] = TRACES
     """Members of ``extensions`` that tell where a backend failed: with one of them, no error is expected."""
     pass_validation: bool = False
-    """Whether errors without a code are expected where they can only be of parsing or validation: no data, no path."""
+    """Whether errors without a code are expected where they can only be of parsing or validation: places in the document, no path, no data."""
     message: str = "Unexpected error."
     """What clients are told instead, with the code INTERNAL_SERVER_ERROR and the id of the request."""
     keep_path: bool = True
@@ -108,7 +108,7 @@ class Masker:
 
     def mask(self, exchange: Exchange, payload: bytes) -> bytes:
         """Return what takes the place of a response, or of a list of them; the same bytes where nothing has to change."""
-        if not self.looks or self._is_plain(payload):
+        if not self.looks or self.is_plain(payload):
             return payload
         try:
             parsed = orjson.loads(payload)
@@ -123,7 +123,7 @@ class Masker:
 
     def answer(self, exchange: Exchange, payload: bytes) -> bytes:
         """Return what takes the place of the whole answer to an operation or a batch, which has to be GraphQL's."""
-        if self.masks and not (payload.startswith(b'{"data":') and self._is_plain(payload)):
+        if self.masks and not self.is_fine(payload):
             try:
                 parsed = orjson.loads(payload)
             except orjson.JSONDecodeError:
@@ -164,19 +164,21 @@ class Masker:
         if self._operations is not None:
             self._operations.mask(exchange, count)
 
-    def _is_plain(self, payload: bytes) -> bool:
+    def is_plain(self, payload: bytes) -> bool:
         r"""Tell whether a response has surely nothing that would be changed, without parsing it.
 
         The members in question have no letters but those from ``a`` to ``z`` in their names. JSON (RFC 8259 section 7) writes such
-        a letter either as itself or as ``\u006`` or ``\u007`` and a digit. Other encodings than UTF-8 have zeros in them.
+        a letter either as itself or as ``\u006`` or ``\u007`` and a digit. A text in another encoding than UTF-8 begins otherwise.
         """
-        return not (
-            b'"errors"' in payload
-            or b"\\u006" in payload
-            or b"\\u007" in payload
-            or b"\0" in payload
-            or (self._top is not None and b'"extensions"' in payload)
-        )
+        if b'"errors"' in payload or payload[:2] not in _BEGINNINGS:
+            return False
+        if b"\\" in payload and (b"\\u006" in payload or b"\\u007" in payload):
+            return False
+        return self._top is None or b'"extensions"' not in payload
+
+    def is_fine(self, payload: bytes) -> bool:
+        """Tell whether a whole answer has surely nothing that would be changed, and is GraphQL's."""
+        return payload.startswith(b'{"data":') and self.is_plain(payload)
 
     def _changed(self, exchange: Exchange, payload: bytes, parsed: Any) -> bytes:
         if not self._alter(exchange, parsed):
@@ -202,7 +204,9 @@ class Masker:
         changed = False
         if "errors" in response:
             errors = response["errors"]
-            told = self._errors(exchange, errors, whole=response.keys().isdisjoint(_PARTS))
+            told = self._errors(
+                exchange, errors, whole=response.get("data") is None and response.keys().isdisjoint(_PARTS)
+            )
             changed = told != errors
             response["errors"] = told
         if self._top is not None and isinstance(response.get("extensions"), dict):
@@ -243,7 +247,12 @@ class Masker:
             return False
         code = extensions.get("code") if extensions else None
         if code is None:
-            return self._config.pass_validation and whole and "path" not in error
+            return (
+                self._config.pass_validation
+                and whole
+                and "path" not in error
+                and bool(error.get("locations"))
+            )
         return isinstance(code, str) and code != INTERNAL and code in self._expected
 
     def _masked(self, exchange: Exchange, error: Any) -> dict[str, Any]:
@@ -269,7 +278,9 @@ class Masker:
 WRAPPING = ("payload", "incremental", "completed", "subsequent")
 """Members of a response, or of a message, that hold responses (incremental delivery, and Apollo's multipart protocol)."""
 
-_PARTS = frozenset({"data", "items", "id", "incremental", "hasNext"})  # the operation has been begun
+_BEGINNINGS = frozenset({b'{"', b"[{"})  # of most responses; one that begins otherwise is parsed
+
+_PARTS = frozenset({"items", "id", "incremental", "hasNext"})  # the operation has been begun
 
 
 def without_suggestion(message: str) -> str:

@@ -43,15 +43,13 @@ class Metrics:
         if operated is not None and not exchange.upgraded:
             self._observe(exchange, operated)
 
-    def asked(self, exchange: Exchange, operation: Operation, codes: tuple[str, ...] = ()) -> None:
-        """Count an operation of a WebSocket, when it is over or, if it is a subscription, when it has begun."""
-        now = exchange.graphql
-        known = now is not None and now.known
-        operated = Operated(
-            operation.name, operation.type, operation.document.digest, known=known, codes=codes
-        )
-        if now is not None:
-            operated.listed, operated.depth, operated.cost = now.listed, now.depth, now.cost
+    def asked(self, exchange: Exchange, operation: Operation) -> None:
+        """Count an operation of a WebSocket, when it goes to the source."""
+        told = exchange.graphql
+        operated = Operated(operation.name, operation.type, operation.document.digest)
+        operated.depth = operation.facts.depth
+        if told is not None:
+            operated.listed, operated.known = told.listed, told.known
         self._observe(exchange, operated)
 
     def _observe(self, exchange: Exchange, operated: Operated) -> None:

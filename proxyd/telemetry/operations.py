@@ -53,11 +53,12 @@ class Spread:
 
 
 class OperationMeter:
-    """The counters of one operation of one route: ``errors`` by code."""
+    """The counters of one operation of one route: ``errors`` by code. ``kinds`` are those of all of its type."""
 
-    __slots__ = ("cost", "errors", "name", "requests", "route", "seconds", "type")
+    __slots__ = ("cost", "errors", "kinds", "name", "requests", "route", "seconds", "type")
 
-    def __init__(self, route: str, name: str, kind: str) -> None:
+    def __init__(self, route: str, name: str, kind: str, kinds: Kinds) -> None:
+        self.kinds = kinds
         self.route = route
         self.name = name
         self.type = kind
@@ -114,23 +115,24 @@ class Operations:
 
     def observe(self, exchange: Exchange, operated: Operated, room: int) -> None:
         """Count a finished exchange; its name becomes a label while there are fewer than ``room``, -1 for always."""
-        route = _route(exchange)
-        kind = operated.type
-        meter = self.meters.get((route, kind, operated.name))
+        route = exchange.route
+        place = (route.name or route.id) if route is not None else ""
+        meter = self.meters.get((place, operated.type, operated.name))
         if meter is None:
-            meter = self._meter(route, kind, operated.name, room)
+            meter = self._meter(place, operated.type, operated.name, room)
+        kinds = meter.kinds
         meter.requests += 1
         if exchange.ended:
             meter.seconds += exchange.ended - exchange.started
-        kinds = self.kinds.get((route, meter.type))
-        if kinds is None:
-            kinds = self.kinds[route, meter.type] = Kinds(route, meter.type)
         if operated.known:
             kinds.hits += 1
         else:
             kinds.misses += 1
-        if operated.depth:
-            kinds.depth.observe(operated.depth)
+        depth = operated.depth
+        if depth:
+            spread = kinds.depth
+            spread.counts[bisect_left(DEPTH_EDGES, depth)] += 1
+            spread.sum += depth
         if operated.cost:
             meter.cost += operated.cost
             kinds.cost.observe(operated.cost)
@@ -159,7 +161,10 @@ class Operations:
         key = (route, kind, name)
         meter = self.meters.get(key)
         if meter is None:
-            meter = self.meters[key] = OperationMeter(route, name, kind)
+            kinds = self.kinds.get((route, kind))
+            if kinds is None:
+                kinds = self.kinds[route, kind] = Kinds(route, kind)
+            meter = self.meters[key] = OperationMeter(route, name, kind, kinds)
         return meter
 
     def _code(self, code: str) -> str:
