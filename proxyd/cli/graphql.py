@@ -11,11 +11,14 @@ from proxyd.cli.codes import CommandError
 from proxyd.cli.output import stderr, stdout
 from proxyd.errors import ConfigError
 from proxyd.graphql.manifest import read_manifest
+from proxyd.graphql.schema.known import from_sdl
 from proxyd.graphql.sources import Sources, find_files, write_apollo, write_relay
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+
+    from graphql import GraphQLSchema
 
     from proxyd.graphql.sources import Made
 
@@ -25,7 +28,7 @@ def manifest(arguments: argparse.Namespace) -> int:
     sources = Sources()
     for name in find_files(arguments.sources):
         sources.read(name)
-    made = sources.make(typename=arguments.typename)
+    made = sources.make(typename=arguments.typename, graph=read_schema(arguments.schema))
     written = (write_relay if arguments.format == "relay" else write_apollo)(made)
     if arguments.output is None:
         if arguments.check:
@@ -43,6 +46,18 @@ def manifest(arguments: argparse.Namespace) -> int:
     _write(arguments.output, written)
     out.line(f"{arguments.output}: {out.style('written', 'green', 'bold')}: {_count(made)}")
     return 0
+
+
+def read_schema(name: str | None) -> GraphQLSchema | None:
+    """Return the schema in a file, None where none is given."""
+    if name is None:
+        return None
+    try:
+        return from_sdl(Path(name).read_text(encoding="utf-8-sig"), name).graph
+    except OSError as error:
+        raise CommandError(f"{name}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CommandError(f"{name}: is not UTF-8") from None
 
 
 def _count(made: Sequence[Made]) -> str:

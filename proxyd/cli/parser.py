@@ -142,6 +142,7 @@ def _graphql(verbs: _Verbs) -> None:
     )
     verb.add_argument("--format", choices=("apollo", "relay"), default="apollo", help="default %(default)s")
     verb.add_argument("-o", "--output", metavar="FILE", help="where it goes; default: standard output")
+    verb.add_argument("--schema", metavar="SDL", help="schema that the operations have to be valid for")
     verb.add_argument(
         "--typename",
         action="store_true",

@@ -54,7 +54,7 @@ class Listed:
     def __init__(self, entries: Iterable[Entry], *, by_tokens: bool) -> None:
         self._by_name: dict[str, str] = {}
         self._by_client: dict[tuple[str, str], str] = {}
-        self.texts: dict[str, None] = {}
+        self.texts: dict[str, str] = {}  # each with its id, of several the first
         self._by_outline: dict[bytes, list[str]] = {}
         self._variants: dict[str, str] = {}
         self._longest = 0
@@ -66,7 +66,7 @@ class Listed:
             else:
                 self._by_name[entry.id] = text
             if text not in self.texts:
-                self.texts[text] = None
+                self.texts[text] = entry.id
                 digests[digest_of(text)] = text
                 self._longest = max(self._longest, len(text))
                 if by_tokens:

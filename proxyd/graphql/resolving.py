@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from proxyd.exchange import Exchange
     from proxyd.graphql.request import Asked
+    from proxyd.graphql.schema.source import Schema
     from proxyd.plugin import Kit
 
 
@@ -25,6 +26,7 @@ def make_documents(
     listing: safelist.Config | None,
     kit: Kit,
     roles_claim: str | None = None,
+    schema: Schema | None = None,
 ) -> Documents | None:
     """Return who finds documents, None where clients have to send them; raises ConfigError for a wrong manifest."""
     if keeping is None and listing is None:
@@ -32,7 +34,9 @@ def make_documents(
     named = (*(listing.roles or ()), *(listing.exempt_roles or ())) if listing is not None else ()
     return Documents(
         persisted.Persisted(keeping, kit) if keeping is not None else None,
-        safelist.Safelist(listing, Roles(kit.consumers, named, roles_claim)) if listing is not None else None,
+        safelist.Safelist(listing, Roles(kit.consumers, named, roles_claim), schema)
+        if listing is not None
+        else None,
     )
 
 

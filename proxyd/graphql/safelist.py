@@ -19,12 +19,14 @@ from proxyd.graphql.kept import digest_of
 from proxyd.graphql.listed import Listed, load
 from proxyd.graphql.naming import is_named, spell_out
 from proxyd.graphql.refusal import Refused
+from proxyd.graphql.schema.listed import Checking
 from proxyd.model.files import stamp_of
 from proxyd.telemetry.events import get_logger
 
 if TYPE_CHECKING:
     from proxyd.exchange import Exchange
     from proxyd.graphql.request import Asked
+    from proxyd.graphql.schema.source import Schema
     from proxyd.model.files import Stamp
 
 log = get_logger("graphql")
@@ -78,9 +80,12 @@ class RolesOf(Protocol):
 
 
 class Safelist:
-    """The documents that one plugin instance lets pass. Raises ConfigError where a manifest is wrong."""
+    """The documents that one plugin instance lets pass. Raises ConfigError where a manifest is wrong.
 
-    def __init__(self, config: Config, roles: RolesOf) -> None:
+    With a schema, the log tells of those that it does not know (any more).
+    """
+
+    def __init__(self, config: Config, roles: RolesOf, schema: Schema | None = None) -> None:
         self._config = config
         self._roles = roles
         self._held = frozenset(config.roles or ())
@@ -90,6 +95,8 @@ class Safelist:
         self._changing: tuple[Stamp | None, ...] | None = None
         self._listed = _load(config.manifests, self._seen, self._by_tokens)
         self._told: set[str] = set()
+        self._schema = schema
+        self._checking = Checking()
         self._watching: asyncio.Task[None] | None = None
         self.counts: Counter[str] = Counter()
 
@@ -164,9 +171,12 @@ class Safelist:
     # --- files -----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to watch the manifests."""
+        """Begin to watch the manifests, and what the schema makes of them."""
         if self._config.watch_interval and self._watching is None:
             self._watching = asyncio.get_running_loop().create_task(self._watch())
+        if self._schema is not None:
+            self._schema.changed.append(self._check)
+            self._check()
 
     async def stop(self) -> None:
         """Watch no longer; works without ``start``."""
@@ -174,6 +184,15 @@ class Safelist:
         if watching is not None:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
+        if self._schema is not None and self._check in self._schema.changed:
+            self._schema.changed.remove(self._check)
+        await self._checking.stop()
+
+    def _check(self) -> None:
+        """Look for documents that the schema does not know, where there is one."""
+        known = self._schema.now if self._schema is not None else None
+        if known is not None:
+            self._checking.begin(((name, text) for text, name in self._listed.texts.items()), known.graph)
 
     def _stamps(self) -> tuple[Stamp | None, ...]:
         return tuple(stamp_of(name) for name in self._config.manifests)
@@ -203,3 +222,4 @@ class Safelist:
             self._listed = listed
             self._told.clear()
             log.notice("safelist taken over", documents=len(listed))
+            self._check()

@@ -27,6 +27,7 @@ from graphql import (
     Visitor,
     parse,
     print_ast,
+    validate,
     visit,
 )
 
@@ -37,7 +38,7 @@ from proxyd.graphql.manifest import APOLLO, VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from graphql import Node
+    from graphql import GraphQLSchema, Node
 
 SUFFIXES: Final = (".graphql", ".gql")
 _OF_SCHEMAS: Final = (TypeSystemDefinitionNode, TypeSystemExtensionNode)
@@ -85,8 +86,7 @@ class Sources:
         self.problems: list[Problem] = []
         self.operations: dict[str, OperationDefinitionNode] = {}
         self.fragments: dict[str, FragmentDefinitionNode] = {}
-        self._places: dict[tuple[str, str], Place] = {}
-        self._spread: dict[str, list[tuple[str, FragmentSpreadNode]]] = {}
+        self._spread: dict[str, list[FragmentSpreadNode]] = {}
 
     def __repr__(self) -> str:
         return f"<Sources operations={len(self.operations)} fragments={len(self.fragments)}>"
@@ -118,40 +118,45 @@ class Sources:
             return
         for node in document.definitions:
             if isinstance(node, OperationDefinitionNode):
-                self._add(name, "operation", self.operations, node)
+                self._add("operation", self.operations, node)
             elif isinstance(node, FragmentDefinitionNode):
-                self._add(name, "fragment", self.fragments, node)
+                self._add("fragment", self.fragments, node)
             else:
-                self._complain(
-                    _place(name, node), "is a definition of types", "they are in files of their own"
-                )
+                self._complain(_place(node), "is a definition of types", "they are in files of their own")
 
-    def _add(self, file: str, kind: str, there: dict[str, Any], node: Any) -> None:
-        place = _place(file, node)
+    def _add(self, kind: str, there: dict[str, Any], node: Any) -> None:
+        place = _place(node)
         if node.name is None:
             self._complain(place, "the operation has no name")
             return
         name = node.name.value
         if name in there:
-            first = self._places[kind, name]
+            first = _place(there[name])
             self._complain(place, f"there is another {kind} {name}", f"the first one is at {first}")
             return
         there[name] = node
-        self._places[kind, name] = place
 
-    def make(self, *, typename: bool = False) -> list[Made]:
-        """Return every operation with its fragments, by name; raises ConfigError with all problems."""
+    def make(self, *, typename: bool = False, graph: GraphQLSchema | None = None) -> list[Made]:
+        """Return every operation with its fragments, by name; raises ConfigError with all problems.
+
+        With a schema, whatever is not valid for it is a problem too.
+        """
         self._check_circles()
         made = []
+        invalid: list[GraphQLError] = []
         for name, operation in sorted(self.operations.items()):
             used: dict[str, FragmentDefinitionNode] = {}
-            self._use(self._places["operation", name].file, operation, used)
+            self._use(operation, used)
             fragments = [used[key] for key in sorted(used)]
             document = DocumentNode(definitions=(operation, *fragments))
+            if graph is not None and not self.problems:
+                invalid += validate(graph, document)
             if typename:
                 document = visit(document, _Typename())
             body = print_ast(document)
             made.append(Made(digest_of(body), body, name, operation.operation.value))
+        for error in invalid:
+            self._complain(_place(*(error.nodes or ())[:1]), error.message)
         if not self.operations and not self.problems:
             self._complain(Place("."), "there is no operation in these files")
         if self.problems:
@@ -161,50 +166,49 @@ class Sources:
             )
         return made
 
-    def _use(
-        self, where: str, definition: OperationDefinitionNode, used: dict[str, FragmentDefinitionNode]
-    ) -> None:
+    def _use(self, operation: OperationDefinitionNode, used: dict[str, FragmentDefinitionNode]) -> None:
         """Collect the fragments that an operation uses, and those that they use."""
-        waiting = [(where, spread) for spread in _spreads(definition)]
+        waiting = _spreads(operation)
         while waiting:
-            file, spread = waiting.pop()
+            spread = waiting.pop()
             name = spread.name.value
             fragment = self.fragments.get(name)
             if fragment is None:
-                self._complain(_place(file, spread), f"there is no fragment {name}")
+                self._complain(_place(spread), f"there is no fragment {name}")
             elif name not in used:
                 used[name] = fragment
                 waiting += self._spreads_of(name)
 
-    def _spreads_of(self, name: str) -> list[tuple[str, FragmentSpreadNode]]:
-        """Return the spreads in a fragment, each with its file."""
+    def _spreads_of(self, name: str) -> list[FragmentSpreadNode]:
         found = self._spread.get(name)
         if found is None:
-            file = self._places["fragment", name].file
-            found = self._spread[name] = [(file, spread) for spread in _spreads(self.fragments[name])]
+            found = self._spread[name] = _spreads(self.fragments[name])
         return found
 
     def _check_circles(self) -> None:
         """Complain of fragments that come back to themselves."""
         for name in self.fragments:
             seen: set[str] = set()
-            waiting = [spread.name.value for _, spread in self._spreads_of(name)]
+            waiting = [spread.name.value for spread in self._spreads_of(name)]
             while waiting:
                 one = waiting.pop()
                 if one == name:
-                    self._complain(self._places["fragment", name], f"the fragment {name} spreads itself")
+                    self._complain(_place(self.fragments[name]), f"the fragment {name} spreads itself")
                     break
                 if one not in seen and one in self.fragments:
                     seen.add(one)
-                    waiting += [spread.name.value for _, spread in self._spreads_of(one)]
+                    waiting += [spread.name.value for spread in self._spreads_of(one)]
 
     def _complain(self, place: Place, message: str, hint: str = "") -> None:
         self.problems.append(Problem(place, "", message, hint))
 
 
-def _place(file: str, node: Node) -> Place:
-    token = node.loc.start_token if node.loc is not None else None
-    return Place(file, token.line, token.column) if token is not None else Place(file)
+def _place(node: Node | None = None) -> Place:
+    """Return where a node stands: the parser has noted it, file and all."""
+    if node is None or node.loc is None:
+        return Place(".")
+    token = node.loc.start_token
+    return Place(node.loc.source.name, token.line, token.column)
 
 
 def _spreads(definition: OperationDefinitionNode | FragmentDefinitionNode) -> list[FragmentSpreadNode]:

@@ -91,7 +91,11 @@ class GraphQL(plugin.Plugin[Config]):
         limits = self.config.limits
         self._schema = schema.make_schema(self.config, self.scope, self.kit)
         self._documents = make_documents(
-            self.config.persisted_queries, self.config.safelist, self.kit, self.config.roles_claim
+            self.config.persisted_queries,
+            self.config.safelist,
+            self.kit,
+            self.config.roles_claim,
+            self._schema,
         )
         self._sources = Sources(self.config.subscriptions, self.kit)
         self._streams = make_streams(

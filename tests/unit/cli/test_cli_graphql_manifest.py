@@ -225,6 +225,29 @@ def test_whether_it_is_up_to_date(run, tmp_path):
     assert (tmp_path / "made.json").read_bytes() == before
 
 
+SDL = "type Query { orders(first: Int): [Order] } type Order { id: ID buyer: Person } type Person { name: String }"
+
+
+def test_a_schema(run):
+    """What is not valid for it is told, with its place in the files; a wrong schema too."""
+    files = {**FILES, "schema.graphqls": SDL}
+    del files["src/orders.graphql"]
+    good = {"src/orders.graphql": "query Orders($n: Int = 2) { orders(first: $n) { ...Order } }"}
+    assert run(files | good, "src", "--schema", "schema.graphqls")[0] == 0
+    bad = {"src/orders.graphql": "query Orders($n: Int) {\n  orders { ...Order none } }"}
+    code, out, err = run(bad, "src", "--schema", "schema.graphqls")
+    assert (code, out) == (1, "")
+    assert err.splitlines() == [
+        "src/orders.graphql:1:14: error: Variable '$n' is never used in operation 'Orders'.",
+        "src/orders.graphql:2:21: error: Cannot query field 'none' on type 'Order'.",
+    ]
+    code, _, err = run({"schema.graphqls": "type Query {"}, "src", "--schema", "schema.graphqls")
+    assert (code, err.startswith("proxyd: schema.graphqls:1:13: ")) == (1, True)
+    assert (
+        run({}, "src", "--schema", "none")[2] == "proxyd: none: cannot be read: No such file or directory\n"
+    )
+
+
 def test_check_is_about_a_file(run):
     """Without one, there is nothing to compare with."""
     code, _, err = run(FILES, "src", "--check")
