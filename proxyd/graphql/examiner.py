@@ -67,6 +67,8 @@ class Examiner:
             document = self._learn(asked.query)
         elif operated.count == 1:
             operated.known = True
+        if asked.listed and operated.count == 1:
+            operated.listed = True
         operation = document.operation(asked.name)
         _note(operated, operation)
         if operation.verdict is not None:

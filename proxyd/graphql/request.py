@@ -34,6 +34,7 @@ class Asked:
 
     __slots__ = (
         "extensions",
+        "listed",
         "members",
         "name",
         "offered",
@@ -49,6 +50,7 @@ class Asked:
         self.size = size
         self.offered: tuple[str, str] | None = None
         self.rewritten = False
+        self.listed = False
         self.refused: Refused | None = None
         self.query: str = members.get("query") or ""
         self.name: str | None = members.get("operationName")

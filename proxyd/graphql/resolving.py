@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from proxyd.graphql.request import Asked
     from proxyd.graphql.schema.source import Schema
     from proxyd.plugin import Kit
+    from proxyd.telemetry.operations import Operations
 
 
 def make_documents(
@@ -34,16 +35,20 @@ def make_documents(
     named = (*(listing.roles or ()), *(listing.exempt_roles or ())) if listing is not None else ()
     return Documents(
         persisted.Persisted(keeping, kit) if keeping is not None else None,
-        safelist.Safelist(listing, Roles(kit.consumers, named, roles_claim), schema)
+        safelist.Safelist(listing, Roles(kit.consumers, named, roles_claim), kit.operations, schema)
         if listing is not None
         else None,
+        kit.operations,
     )
 
 
 class Documents:
     """Finds documents; an ``examiner.Resolver``."""
 
-    def __init__(self, kept: persisted.Persisted | None, listed: safelist.Safelist | None) -> None:
+    def __init__(
+        self, kept: persisted.Persisted | None, listed: safelist.Safelist | None, operations: Operations
+    ) -> None:
+        self._count = operations.persist
         self._kept = kept
         self._listed = listed
 
@@ -68,7 +73,7 @@ class Documents:
         """Put the document that is meant into ``asked``, or why it is refused; waits for Redis only."""
         try:
             if asked.query:
-                self._offer(asked)
+                self._offer(exchange, asked)
                 if self._listed is not None:
                     self._listed.hold(exchange, asked)
                 return None
@@ -83,7 +88,7 @@ class Documents:
         if self._kept is not None and asked.offered is not None:
             self._kept.keep(*asked.offered)
 
-    def _offer(self, asked: Asked) -> None:
+    def _offer(self, exchange: Exchange, asked: Asked) -> None:
         """See whether the client wants its document kept."""
         kept = self._kept
         if kept is None or not asked.extensions:
@@ -91,6 +96,7 @@ class Documents:
         name = hash_of(asked)
         if name:
             kept.check(name, asked.query)
+            self._count(exchange, "offered")
             asked.offered = (name, asked.query)
             if kept.spells_out:
                 spell_out(asked, asked.query)
@@ -100,7 +106,7 @@ class Documents:
         if listed is not None and listed.find(exchange, asked, name):
             return None
         if kept is None:
-            raise listed.not_listed() if listed is not None else not_supported()
+            raise listed.not_listed(exchange) if listed is not None else not_supported()
         digest = name.removeprefix(SHA256)
         text = kept.find(digest)
         if text is not None:
@@ -108,10 +114,11 @@ class Documents:
             return None
         elsewhere = kept.find_elsewhere(digest, lambda text: self._found(exchange, asked, text))
         if elsewhere is None:
-            raise not_found()
+            self._found(exchange, asked, None)
         return elsewhere
 
     def _found(self, exchange: Exchange, asked: Asked, text: str | None) -> None:
+        self._count(exchange, "miss" if text is None else "hit")
         if text is None:
             asked.refused = not_found()
             return

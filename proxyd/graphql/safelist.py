@@ -7,7 +7,6 @@ is what a stranger has written.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, Protocol, Self
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from proxyd.graphql.request import Asked
     from proxyd.graphql.schema.source import Schema
     from proxyd.model.files import Stamp
+    from proxyd.telemetry.operations import Operations
 
 log = get_logger("graphql")
 
@@ -85,8 +85,11 @@ class Safelist:
     With a schema, the log tells of those that it does not know (any more).
     """
 
-    def __init__(self, config: Config, roles: RolesOf, schema: Schema | None = None) -> None:
+    def __init__(
+        self, config: Config, roles: RolesOf, operations: Operations, schema: Schema | None = None
+    ) -> None:
         self._config = config
+        self._count = operations.listed
         self._roles = roles
         self._held = frozenset(config.roles or ())
         self._exempt = frozenset(config.exempt_roles or ())
@@ -98,7 +101,6 @@ class Safelist:
         self._schema = schema
         self._checking = Checking()
         self._watching: asyncio.Task[None] | None = None
-        self.counts: Counter[str] = Counter()
 
     def __repr__(self) -> str:
         return f"<Safelist {self._listed!r} {self._config.mode}>"
@@ -114,7 +116,8 @@ class Safelist:
         text = listed.named(name, client)
         if text is None:
             return False
-        self.counts["listed"] += 1
+        self._count(exchange, "allowed")
+        asked.listed = True
         asked.query = text
         if self._config.forward == "text":
             spell_out(asked, text)
@@ -125,14 +128,17 @@ class Safelist:
         text = self._listed.like(asked.query)
         enforced = self._is_enforced_for(exchange)
         if text is not None and not (enforced and self._config.names_only):
-            self.counts["listed"] += 1
+            self._count(exchange, "allowed")
+            asked.listed = True
             if enforced and (text != asked.query or is_named(asked)):
                 asked.query = text
                 spell_out(asked, text)
             return
-        self.counts["refused" if enforced else "passed"] += 1
         if self._config.mode == "log":
+            self._count(exchange, "logged")
             self._tell(exchange, asked)
+        else:
+            self._count(exchange, "refused" if enforced else "exempt")
         if enforced:
             if text is not None:
                 raise Refused(
@@ -142,9 +148,9 @@ class Safelist:
                 400, "QUERY_NOT_IN_SAFELIST", "The document is not one of those that may be asked for"
             )
 
-    def not_listed(self) -> Refused:
+    def not_listed(self, exchange: Exchange) -> Refused:
         """Return the refusal of a name that stands for nothing."""
-        self.counts["unknown"] += 1
+        self._count(exchange, "unknown")
         return Refused(404, "PERSISTED_QUERY_NOT_IN_LIST", "There is no document of this id")
 
     def _is_enforced_for(self, exchange: Exchange) -> bool:

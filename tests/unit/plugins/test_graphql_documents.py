@@ -334,3 +334,37 @@ async def test_watching_begins_and_ends(listed):
     still = listed({"1": TEXT}, watch_interval=0)
     await still.start()
     assert still._documents._listed._watching is None
+
+
+# --- what is counted ---------------------------------------------------------------------------------------------
+
+
+def test_what_is_counted(listed):
+    """What the safelist says of each request, and what came of hashes; whether an operation is listed goes to its metrics."""
+    plugin = listed({"1": TEXT}, exempt_roles=["developers"], persisted_queries={})
+    operations = plugin.kit.operations
+    ask(plugin, {"query": TEXT})
+    ask(plugin, {"id": "1"})
+    ask(plugin, {"query": OTHER})
+    ask(plugin, hashed(digest_of(OTHER), query=OTHER), groups=("developers",))
+    ask(plugin, hashed(digest_of(OTHER)), groups=("developers",))
+    ask(plugin, hashed("a" * 64))
+    assert operations.safelist == {("", "allowed"): 2, ("", "refused"): 1, ("", "exempt"): 2}
+    assert operations.persisted == {("", "offered"): 1, ("", "hit"): 1, ("", "miss"): 1}
+    logging = listed({"1": TEXT}, mode="log")
+    ask(logging, {"query": OTHER})
+    ask(logging, {"id": "2"})
+    assert logging.kit.operations.safelist == {("", "logged"): 1, ("", "unknown"): 1}
+
+
+@pytest.mark.parametrize(
+    ("members", "is_listed"), [({"query": TEXT}, True), ({"id": "1"}, True), ({"query": OTHER}, False)]
+)
+def test_whether_an_operation_is_listed_is_noted(listed, members, is_listed):
+    """Names of listed operations can be labels without a bound."""
+    plugin = listed({"1": TEXT}, mode="log")
+    body = orjson.dumps(members)
+    made = exchange((b"content-type", b"application/json"), method="POST", body=body)
+    made.buffered = body
+    assert plugin.access(made) is None
+    assert made.graphql.listed is is_listed
