@@ -159,7 +159,7 @@ TEXTS = (
     Flood("quotes in a block string", lambda: query('{hello(name:"""' + '"" ' * (LONG // 3) + '""")}'), ()),
     Flood("a number", lambda: query("{hello(name:" + "1" * LONG + ")}"), ()),
     Flood("a comment", lambda: query("{hello}#" + "a" * LONG), ()),
-    Flood("comments", lambda: query("{hello}" + "#\n" * (LONG // 2)), ()),
+    Flood("comments", lambda: query("{hello}" + "#\n" * (LONG // 2)), (TOKENS,)),
     Flood("commas", lambda: query("{" + "," * LONG + "hello}"), ()),
     Flood("bad characters", lambda: query("{" + "\x00" * LONG + "}"), (PARSE, TOKENS)),
     Flood("four bytes a character", lambda: query('{hello(name:"' + "\U0001f375" * LONG + '")}'), ()),
@@ -175,7 +175,8 @@ BODIES = (
         lambda: variables(b'{"x":' + b"[" * 400_000 + b"]" * 400_000 + b"}"),
         (BAD,),
     ),
-    Flood("variables nested", lambda: variables(b'{"x":' + b"[" * 900 + b"]" * 900 + b"}"), (IN_VARIABLES,)),
+    Flood("variables nested", lambda: variables(b'{"x":' + b"[" * 100 + b"]" * 100 + b"}"), (IN_VARIABLES,)),
+    Flood("variables nested deeply", lambda: variables(b'{"x":' + b"[" * 900 + b"]" * 900 + b"}"), (BAD,)),
     Flood(
         "variables",
         lambda: variables(b"{" + b",".join(b'"a%d":1' % at for at in range(60_000)) + b"}"),

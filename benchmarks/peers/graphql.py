@@ -69,8 +69,11 @@ def configured(directory: Path, parts: Sequence[str]) -> dict[str, Any]:
         operation = {"id": digest, "name": "Orders", "type": "query", "body": QUERY}
         document = {"format": "apollo-persisted-query-manifest", "version": 1, "operations": [operation]}
         manifest.write_text(json.dumps(document), encoding="utf-8")
+        config["safelist"] = {"manifests": [str(manifest)]}
     if "schema" in parts:
-        (directory / "schema.graphql").write_text(SCHEMA, encoding="utf-8")
+        schema = directory / "schema.graphql"
+        schema.write_text(SCHEMA, encoding="utf-8")
+        config |= {"schema_from": {"file": str(schema)}, "cost": {"max": 1000}}
     return config
 
 
@@ -78,9 +81,9 @@ REST = "REST"
 GRAPHQL_PEERS = (
     GraphqlPeer("pass-through", "no plugin at all", None, policies=False),
     GraphqlPeer(REST, "the policies, without graphql", None),
-    GraphqlPeer("limits", "and graphql with its limits"),
+    GraphqlPeer("limits", "and graphql with its limits and its metrics"),
     GraphqlPeer("safelist", "and a safelist that is enforced", "safelist"),
-    GraphqlPeer("schema", "and validation, cost and masked errors", "safelist", "schema"),
+    GraphqlPeer("schema", "and validation and cost by a schema", "safelist", "schema"),
 )
 SUBSCRIBED = (
     GraphqlPeer("spliced", "no plugin: frames pass unread", None, policies=False),
