@@ -74,6 +74,8 @@ def configured(directory: Path, parts: Sequence[str]) -> dict[str, Any]:
         schema = directory / "schema.graphql"
         schema.write_text(SCHEMA, encoding="utf-8")
         config |= {"schema_from": {"file": str(schema)}, "cost": {"max": 1000}}
+    if "errors" in parts:
+        config["errors"] = {"mask": True}
     return config
 
 
@@ -84,6 +86,7 @@ GRAPHQL_PEERS = (
     GraphqlPeer("limits", "and graphql with its limits and its metrics"),
     GraphqlPeer("safelist", "and a safelist that is enforced", "safelist"),
     GraphqlPeer("schema", "and validation and cost by a schema", "safelist", "schema"),
+    GraphqlPeer("errors", "and masked errors, for which answers are read", "safelist", "schema", "errors"),
 )
 SUBSCRIBED = (
     GraphqlPeer("spliced", "no plugin: frames pass unread", None, policies=False),

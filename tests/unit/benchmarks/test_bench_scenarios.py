@@ -44,7 +44,7 @@ def test_graphql_is_held_to_rest(bench):
     section = SCENARIOS["graphql"](bench)
     assert not [note for note in section.notes if "invalid" in note]
     ratios = {row[0]: row[section.columns.index("CPU ÷ REST")] for row in section.rows}
-    assert ratios.keys() == {"pass-through", "REST", "limits", "safelist", "schema"}
+    assert ratios.keys() == {"pass-through", "REST", "limits", "safelist", "schema", "errors"}
     assert ratios["REST"] == "1.00"
 
 
