@@ -76,6 +76,11 @@ def configured(directory: Path, parts: Sequence[str]) -> dict[str, Any]:
         config |= {"schema_from": {"file": str(schema)}, "cost": {"max": 1000}}
     if "errors" in parts:
         config["errors"] = {"mask": True}
+    if "shared" in parts:
+        config["subscriptions"] = {
+            "backend_protocol": "graphql-transport-ws",
+            "shared": {"fields": ["price"]},
+        }
     return config
 
 

@@ -8,8 +8,8 @@ from e2e_graphql import needs_node
 
 pytestmark = needs_node
 
-OPEN = {"introspection": {"allow": "always"}}  # which the audits ask for
-EDGES = {"plain": [], "graphql": [{"name": "graphql", "config": OPEN}]}
+EVERYTHING = {"introspection": {"allow": "always"}, "subscriptions": {"events": {"single_connection": True}}}
+EDGES = {"plain": [], "graphql": [{"name": "graphql", "config": EVERYTHING}]}
 COUNTDOWN = {"query": "subscription ($from: Int!) { countdown(from: $from) }", "variables": {"from": 2}}
 COUNTED = [{"next": {"data": {"countdown": value}}} for value in (2, 1, 0)] + [{"complete": True}]
 # Kind of client, where it asks, what else it is told.
@@ -33,15 +33,12 @@ SUBSCRIBING = {
     "graphql-sse to graphql-sse": ("sse", "/sse", {}),
     "graphql-sse to graphql-sse, single connection": ("sse", "/sse", {"single": True}),
 }
-NOT_YET = ["graphql-sse to graphql-sse, single connection"]  # through the plugin
 LISTENING = {name: case for name, case in SUBSCRIBING.items() if "strawberry" not in name}
 
 
 @pytest.fixture(params=EDGES)
 async def ask(request, gateway, graphql_client):
     """Give what starts a client that asks through a gateway, and what else the gateway does."""
-    if request.param == "graphql" and request.node.callspec.params.get("case") in NOT_YET:
-        pytest.skip("the plugin does not carry this yet")
     gateways = {}
 
     async def start(kind, path, *plugins, consumers=(), **spec):
