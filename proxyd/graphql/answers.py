@@ -90,6 +90,8 @@ class Answers:
         media = (headers.get(b"content-type") or b"").lower()
         kind = media.partition(b";")[0].strip()
         coding = (headers.get(b"content-encoding") or b"identity").strip().lower()
+        if coding == b"none":  # as graphql-sse and yoga call it
+            coding = b"identity"
         if b"json" in kind:
             if coding not in {b"identity", b"gzip", b"x-gzip"} or b"charset=utf-16" in media:
                 return "the answer is encoded"
