@@ -34,6 +34,22 @@ async def test_an_unexpected_error_is_masked(server, path, request, gateway, eve
         assert SECRET in str(events)
 
 
+@pytest.mark.parametrize(
+    ("kind", "path"), [("sse", "/sse"), ("sse", "/yoga"), ("ws", "/yoga"), ("legacy", "/legacy")]
+)
+async def test_results_of_subscriptions_are_masked(kind, path, gateway, graphql_client, graphql_backends):
+    """The first value comes as it is, the error of the second is masked."""
+    proxy = await gateway(config_for(graphql_backends.port, plugins=[MASKED]))
+    scheme = "http" if kind == "sse" else "ws"
+    url = f"{scheme}://127.0.0.1:{proxy.port}{path}"
+    told = await (await graphql_client(kind, url=url, query="subscription { failing }")).lines()
+    first, second = [line["next"] for line in told if "next" in line]
+    assert first == {"data": {"failing": 1}}
+    assert second["data"] == {"failing": None}
+    assert second["errors"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
+    assert SECRET not in str(told)
+
+
 async def test_deferred_parts_are_masked(gateway, graphql_client, graphql_backends):
     """What comes in parts is read part by part."""
     proxy = await gateway(config_for(graphql_backends.port, plugins=[MASKED]))
