@@ -11,7 +11,11 @@ from setuptools import Extension, setup
 
 COMPILED = (
     "bases/limits/fields",
+    "bases/limits/limiter",
     "bases/limits/whom",
+    "bases/phases/correlation",
+    "bases/phases/keys",
+    "bases/phases/origins",
     "clock",
     "downstream/body",
     "downstream/connection",
@@ -63,6 +67,7 @@ COMPILED = (
     "telemetry/redact",
     "telemetry/tally",
     "telemetry/timing",
+    "telemetry/trace",
     "upstream/algorithms",
     "upstream/balancer",
     "upstream/connection",

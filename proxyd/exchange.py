@@ -38,6 +38,8 @@ class Client:
     certificate: ClientCertificate | None = None  # that the client has proved to hold
     forwarded: bytes = b""  # header lines for the upstream that are the same for every request
     address: str = ""  # of the socket's own end
+    number: int = 0  # of the connection, where correlation-id tells them apart
+    tracked: int = 0  # requests on it that have been told so
 
 
 @dataclass(eq=False)

@@ -66,17 +66,34 @@ def identify(
 
     ``identifier`` is what X-Credential-Identifier says: the credential's id, name or key, as the plugin has it.
     """
+    lines = identity_lines(consumer, identifier, anonymous=anonymous)
+    introduce(exchange, consumer, credential, lines, anonymous=anonymous)
+
+
+def introduce(
+    exchange: Exchange,
+    consumer: Consumer | None,
+    credential: Stored | None,
+    lines: Block,
+    *,
+    anonymous: bool = False,
+) -> None:
+    """Do as ``identify`` does, with lines that ``identity_lines`` has written."""
     exchange.consumer = consumer
     exchange.credential = credential
     exchange.anonymous = anonymous
-    block = _lines(
+    exchange.request.headers.put(lines)
+
+
+def identity_lines(consumer: Consumer | None, identifier: str | None, *, anonymous: bool = False) -> Block:
+    """Return the lines by which the upstream is told of an identity, the same ones every time."""
+    return _lines(
         consumer.id if consumer is not None else None,
         consumer.custom_id if consumer is not None else None,
         consumer.username if consumer is not None else None,
         identifier,
         anonymous,
     )
-    exchange.headers.put(block)
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -8,6 +8,7 @@ local replies too. Higher priority runs first, in every phase, as in Kong.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, TypeVar, get_args
 
 from pydantic import AfterValidator, ConfigDict, model_validator
@@ -147,6 +148,8 @@ class Plugin(Generic[ConfigT]):
     holds_answer: ClassVar[bool] = False
     """Whether nothing of an answer goes out before ``body_filter`` has seen its end, so that it can still be refused."""
 
+    direct: Mapping[str, Callable[..., Any]] = MappingProxyType({})
+    """What phases only hand on to, by the phase's name, set in ``prepare``: it is called in their place."""
     secret_arguments: tuple[str, ...] = ()
     """Names of query arguments and headers whose values no log shows; a plugin whose settings name them sets it in ``prepare``."""
 

@@ -56,6 +56,12 @@ def _defines(plugin: Plugin[Any], phase: str) -> bool:
     return getattr(type(plugin), phase) is not getattr(Plugin, phase)
 
 
+def _method(plugin: Plugin[Any], phase: str) -> Callable[..., Any]:
+    """Return what is called in a phase that a plugin defines."""
+    direct = plugin.direct.get(phase)
+    return direct if direct is not None else getattr(plugin, phase)
+
+
 class Chooser:
     """The instances of one plugin on one route, of which the consumer decides."""
 
@@ -89,8 +95,8 @@ class Chooser:
         instances = self.instances()
         if not _defines(instances[0], phase):
             return None
-        default = getattr(self._default, phase) if self._default is not None else None
-        by_consumer = {consumer: getattr(one, phase) for consumer, one in self._by_consumer.items()}
+        default = _method(self._default, phase) if self._default is not None else None
+        by_consumer = {consumer: _method(one, phase) for consumer, one in self._by_consumer.items()}
         key = f"chosen:{instances[0].name}"
 
         def access(exchange: Exchange) -> Any:
@@ -188,5 +194,5 @@ def _bind(chooser: Chooser, phase: str) -> Callable[..., Any] | None:
     instances = chooser.instances()
     if len(instances) == 1 and instances[0].scope.consumer is None:
         only = instances[0]
-        return getattr(only, phase) if _defines(only, phase) else None
+        return _method(only, phase) if _defines(only, phase) else None
     return chooser.bind(phase)

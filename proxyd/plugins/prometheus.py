@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxyd import plugin
-from proxyd.telemetry.tally import Measures, Tally
+from proxyd.telemetry.tally import Counted, Measures
 
 if TYPE_CHECKING:
     from proxyd.exchange import Exchange
@@ -48,9 +48,9 @@ class Prometheus(plugin.Plugin[Config]):
             bandwidth=config.bandwidth_metrics,
             health=config.upstream_health_metrics,
         )
-        self._counts = config.status_code_metrics or config.latency_metrics or config.bandwidth_metrics
-        self._per_consumer = config.per_consumer
-        self._tallies: dict[str, Tally] = {}
+        self._counted = Counted(self.kit.tallies, self._measures, per_consumer=config.per_consumer)
+        if config.status_code_metrics or config.latency_metrics or config.bandwidth_metrics:
+            self.direct = {"log": self._counted.log}
 
     async def start(self) -> None:
         """Have what is not per route told."""
@@ -63,21 +63,5 @@ class Prometheus(plugin.Plugin[Config]):
 
     def log(self, exchange: Exchange) -> None:
         """Count the exchange."""
-        route = exchange.route
-        if not self._counts or route is None:
-            return
-        key = route.id
-        if self._per_consumer and exchange.consumer is not None:
-            key += exchange.consumer.id
-        tally = self._tallies.get(key)
-        if tally is None:
-            tally = self._begin(exchange, key)
-        tally.observe(exchange)
-
-    def _begin(self, exchange: Exchange, key: str) -> Tally:
-        consumer = exchange.consumer.label if self._per_consumer and exchange.consumer is not None else ""
-        tally = self.kit.tallies.of(exchange.route, exchange.service, consumer)  # type: ignore[arg-type]
-        tally.measures = self._measures
-        if tally.consumer == consumer:
-            self._tallies[key] = tally
-        return tally
+        if self.direct:
+            self._counted.log(exchange)

@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 from proxyd import plugin
 from proxyd.bases.limits import ledger, whom
 from proxyd.bases.limits.fields import Fields, Style
+from proxyd.bases.limits.limiter import Limiter, with_room
 from proxyd.bases.limits.periods import Periods
 from proxyd.exchange import Reply
-from proxyd.http1.headers import Headers
 from proxyd.store.counters import CountersAway
 from proxyd.store.windows import Windows
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from proxyd.bases.limits.whom import Whom
     from proxyd.exchange import Exchange
-    from proxyd.store.counters import Taken, Window
+    from proxyd.http1.headers import Headers
+    from proxyd.store.counters import Window
     from proxyd.store.redis import RedisCounters
 
 LEAST_SYNC_RATE = 0.02  # Kong's
@@ -76,13 +77,21 @@ class RateLimiting(plugin.Plugin[Config]):
         """Write what the counters know the limits by, and decide whom they count."""
         config = self.config
         limits = config.limits()
-        self._windows = Windows(limits, sliding=config.window_type == "sliding")
-        self._fields = Fields(tuple(limits), config.header_style) if not config.hide_client_headers else None
-        self._prefix = f"rl:{self.scope.route or ''}:{self.scope.service or ''}:{config.limit_by}:".encode()
-        self._whom = self._counted_by(config)
-        self._by_cost = config.counts == "cost"
-        self._time = self.kit.clock.time
         self._ledger = ledger.Ledger(self.kit, config)
+        self._limiter = Limiter(
+            Windows(limits, sliding=config.window_type == "sliding"),
+            Fields(tuple(limits), config.header_style) if not config.hide_client_headers else None,
+            f"rl:{self.scope.route or ''}:{self.scope.service or ''}:{config.limit_by}:".encode(),
+            self._counted_by(config),
+            self._ledger.take,
+            self.kit.clock.time,
+            code=config.error_code,
+            message=config.error_message,
+            by_cost=config.counts == "cost",
+        )
+        self.direct = {"header_filter": self._limiter.header_filter}
+        if config.policy == "local":
+            self.direct["access"] = self._limiter.access
 
     async def start(self) -> None:
         """Begin to use Redis, where that is the policy."""
@@ -106,23 +115,16 @@ class RateLimiting(plugin.Plugin[Config]):
 
     def access(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """Count the request, or refuse it; waits for Redis only."""
-        now = self._time()
-        windows = self._windows.at(now)
-        key = self._prefix + self._whom(exchange)
-        amount = 1
-        if self._by_cost and exchange.graphql is not None and exchange.graphql.cost > 1:
-            amount = exchange.graphql.cost
-            if amount > min([window.limit for window in windows]):
-                return self._refuse_for_good(exchange, windows, amount)
-            windows = tuple([window.with_room(amount) for window in windows])
-        redis = self._ledger.there
-        if redis is not None:
-            return self._ask(exchange, redis, key, windows, amount)
-        try:
-            taken = self._ledger.take(key, windows, now, amount)
-        except CountersAway:
-            return Reply(500)
-        return self._decide(exchange, windows, taken, now, amount)
+        limiter, redis = self._limiter, self._ledger.there
+        if redis is None:
+            return limiter.access(exchange)
+        windows, amount = limiter.windows(), limiter.amount(exchange)
+        if amount > 1:
+            refusal = limiter.beyond(exchange, windows, amount)
+            if refusal is not None:
+                return refusal
+            windows = with_room(windows, amount)
+        return self._ask(exchange, redis, limiter.key(exchange), windows, amount)
 
     async def _ask(
         self, exchange: Exchange, redis: RedisCounters, key: bytes, windows: tuple[Window, ...], amount: int
@@ -131,41 +133,8 @@ class RateLimiting(plugin.Plugin[Config]):
             windows, taken, now = await self._ledger.ask(redis, key, windows, amount)
         except CountersAway:
             return Reply(500)
-        return self._decide(exchange, windows, taken, now, amount)
-
-    def _decide(
-        self, exchange: Exchange, windows: tuple[Window, ...], taken: Taken, now: float, amount: int
-    ) -> Reply | None:
-        if self._fields is not None:
-            told = windows
-            if amount > 1:  # the limits as they are, and no longer less what this request needs
-                told = tuple([window._replace(limit=window.limit + amount - 1) for window in windows])
-            exchange.keep(self.name, self._fields.block(told, taken, now, amount))
-        if taken[0]:
-            return None
-        headers = None
-        if self._fields is not None:
-            again = max(
-                window.retry_after(count, before, now)
-                for window, (count, before) in zip(windows, taken[1], strict=True)
-                if window.used(count, before, now) >= window.limit
-            )
-            headers = Headers.of([(b"Retry-After", b"%d" % again)])
-        return Reply(self.config.error_code, self.config.error_message, headers=headers)
-
-    def _refuse_for_good(self, exchange: Exchange, windows: tuple[Window, ...], amount: int) -> Reply:
-        """Refuse what would not pass in an unused window either; nothing is counted, and there is no time to come again."""
-        least = min(window.limit for window in windows)
-        exchange.refusal = f"rate-limiting: it costs {amount}, and the limit is {least}"
-        return Reply(
-            self.config.error_code,
-            f"{self.config.error_message}: the request costs {amount}, which is more than the limit of {least}",
-        )
+        return self._limiter.decide(exchange, windows, taken, now, amount)
 
     def header_filter(self, exchange: Exchange, status: int, headers: Headers) -> None:
         """Tell the client its limits."""
-        del status
-        if self._fields is not None and exchange.context is not None:
-            block = exchange.context.get(self.name)
-            if block is not None:
-                headers.put(block)
+        self._limiter.header_filter(exchange, status, headers)

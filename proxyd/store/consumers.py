@@ -11,7 +11,7 @@ import hmac
 from math import inf
 from typing import TYPE_CHECKING
 
-from proxyd.model.credentials import key_digest, kong_digest, password_digest
+from proxyd.model.credentials import kong_digest, password_digest
 from proxyd.model.entities import Configuration
 
 if TYPE_CHECKING:
@@ -82,10 +82,9 @@ class Consumers:
         """Return the groups of a consumer, by its id, in the order of the file."""
         return self._groups.get(consumer, ())
 
-    def key(self, presented: bytes, now: float) -> KeyAuthCredential | None:
-        """Return the credential whose API key this is, unless it has ended; ``now`` is seconds since the epoch."""
-        credential, end = self._keys.get(key_digest(presented), (None, inf))
-        return credential if now < end else None
+    def key(self, digest: str) -> tuple[KeyAuthCredential | None, float]:
+        """Return the credential whose API key has this digest, and when it ends, in seconds since the epoch."""
+        return self._keys.get(digest, (None, inf))
 
     def basic(self, username: str) -> BasicAuthCredential | None:
         """Return the credential of this name for basic-auth."""

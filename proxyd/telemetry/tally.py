@@ -147,3 +147,37 @@ class Tallies:
     def all(self) -> list[Tally]:
         """List what has been counted."""
         return list(self._tallies.values())
+
+
+class Counted:
+    """Adds exchanges to the tallies of their routes, and of their consumers where it is ``per_consumer``."""
+
+    def __init__(self, tallies: Tallies, measures: Measures, *, per_consumer: bool) -> None:
+        self._tallies = tallies
+        self._measures = measures
+        self._per_consumer = per_consumer
+        self._known: dict[str, Tally] = {}
+
+    def __repr__(self) -> str:
+        return f"<Counted {len(self._known)}>"
+
+    def log(self, exchange: Exchange) -> None:
+        """Count an exchange, unless it had no route."""
+        route = exchange.route
+        if route is None:
+            return
+        key = route.id
+        if self._per_consumer and exchange.consumer is not None:
+            key += exchange.consumer.id
+        tally = self._known.get(key)
+        if tally is None:
+            tally = self._begin(exchange, route, key)
+        tally.observe(exchange)
+
+    def _begin(self, exchange: Exchange, route: Route, key: str) -> Tally:
+        consumer = exchange.consumer.label if self._per_consumer and exchange.consumer is not None else ""
+        tally = self._tallies.of(route, exchange.service, consumer)
+        tally.measures = self._measures
+        if tally.consumer == consumer:
+            self._known[key] = tally
+        return tally
