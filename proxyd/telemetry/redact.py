@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_plus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-REDACTED = "REDACTED"
+REDACTED: Final = "REDACTED"
 
 # Compared without regard to case and to anything but letters and digits, so that "api-key", "API_KEY" and
 # "user[password]" are all found.
-NAMES = frozenset(
+NAMES: Final = frozenset(
     {
         "apikey",
         "auth",
@@ -33,10 +33,19 @@ NAMES = frozenset(
         "sig",
     }
 )
-ENDINGS = ("accesskey", "apikey", "credential", "password", "secret", "secretkey", "signature", "token")
+ENDINGS: Final[tuple[str, ...]] = (
+    "accesskey",
+    "apikey",
+    "credential",
+    "password",
+    "secret",
+    "secretkey",
+    "signature",
+    "token",
+)
 
 # Of headers, whatever is a key counts too, and what a browser is known by; but not these.
-HEADER_ENDINGS = (
+HEADER_ENDINGS: Final[tuple[str, ...]] = (
     *ENDINGS,
     "assertion",
     "auth",
@@ -48,13 +57,13 @@ HEADER_ENDINGS = (
     "session",
     "sessionid",
 )
-NO_SECRETS = frozenset({"cachekey", "idempotencykey", "surrogatekey", "secwebsocketkey"})
-KEPT = 1024  # names whose nature is remembered
+NO_SECRETS: Final = frozenset({"cachekey", "idempotencykey", "surrogatekey", "secwebsocketkey"})
+KEPT: Final = 1024  # names whose nature is remembered
 
 # A name is tried from its beginning alone: from every character on, a long query without one would take a second.
-_PAIR = re.compile(r"(?<![^&;=])([^&;=]++)=([^&;]*)")
-_NAMES_OF_PAIRS = re.compile(r"(?<![^&;=])([^&;=]++)=[^&;]*")
-_NOISE = re.compile(r"[^a-z0-9]+")
+_PAIR: Final = re.compile(r"(?<![^&;=])([^&;=]++)=([^&;]*)")
+_NAMES_OF_PAIRS: Final = re.compile(r"(?<![^&;=])([^&;=]++)=[^&;]*")
+_NOISE: Final = re.compile(r"[^a-z0-9]+")
 
 
 class Redactor:
@@ -101,8 +110,7 @@ class Redactor:
 
     def query(self, query: str) -> str:
         """Return a query string, with or without its ``?``, with the values of secrets replaced."""
-        # Most hold none: one pass over the names tells.
-        if not any(map(self.is_secret, _NAMES_OF_PAIRS.findall(query))):
+        if not self._holds_secret(query):  # as most
             return query
         parts, done = [], 0
         while (pair := _PAIR.search(query, done)) is not None:
@@ -115,6 +123,17 @@ class Redactor:
                 parts.append(query[done:end])
             done = end
         return "".join((*parts, query[done:]))
+
+    def _holds_secret(self, query: str) -> bool:
+        if (
+            ";" in query or "&=" in query or query.startswith("=")
+        ):  # a name may begin elsewhere than behind a &
+            return any(map(self.is_secret, _NAMES_OF_PAIRS.findall(query)))
+        for part in query.split("&"):
+            name, mark, _ = part.partition("=")
+            if mark and self.is_secret(name):
+                return True
+        return False
 
     def url(self, url: str) -> str:
         """Return a URL with the secrets of its query replaced, and without user information and fragment."""

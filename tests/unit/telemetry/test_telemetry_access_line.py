@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from proxyd.errors import GatewayError, Kind
 from proxyd.exchange import Operated
 from proxyd.http1.headers import Headers
 from proxyd.http1.message import ResponseHead
 from proxyd.model.entities import Consumer
-from proxyd.telemetry.access_line import access_line, timestamp
+from proxyd.telemetry.access_line import access_line, milliseconds, timestamp
 from proxyd.telemetry.redact import Redactor
+from proxyd.telemetry.timing import NO_UPSTREAM, split
 
 if TYPE_CHECKING:
     from proxyd.exchange import Exchange
@@ -170,3 +174,93 @@ def test_a_graphql_request_tells_what_it_asked_for(exchange_of):
     told = line_of(exchange)["graphql"]
     assert told["errors"] == ["x" * 128] * 10
     assert [told[name] for name in ("operation", "type", "hash", "cost", "depth")] == [None] * 5
+    exchange.graphql = Operated(codes=("\ud800",))
+    assert line_of(exchange)["graphql"]["errors"] == ["\ud800"]
+
+
+# --- held to what a JSON library makes of the same values ----------------------------------------------------
+
+TEXTS = st.text(max_size=20) | st.sampled_from(['"', "\\", "\x00\x1f\x7f", "\ud800", "\u2028é😀", "a" * 300])
+MOMENTS = st.floats(0.0, 10_000.0) | st.sampled_from([0.0, 999.9, 1e9, 1e13])
+COUNTS = st.integers(0, 1001) | st.integers(0, 2**53)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # it is a function, and keeps nothing
+@given(
+    texts=st.lists(TEXTS, min_size=9, max_size=9),
+    moments=st.lists(MOMENTS, min_size=6, max_size=6),
+    counts=st.lists(COUNTS, min_size=5, max_size=5),
+    agent=st.binary(max_size=20).map(lambda value: value.translate(None, bytes(range(32)) + b"\x7f")),
+    flags=st.tuples(st.booleans(), st.booleans()),
+)
+def test_a_line_is_what_orjson_writes(exchange_of, texts, moments, counts, agent, flags):
+    """To the byte, whatever stands in the fields."""
+    names = ("client_ip", "scheme", "request_id", "peer", "refusal")
+    exchange = exchange_of(
+        texts[0],
+        headers=[(b"User-Agent", agent)],
+        path=texts[1],
+        query="?" + texts[2],
+        consumer=Consumer(id="c", username=texts[3]) if texts[3].isprintable() and texts[3] else None,
+        traceparent=f"00-{texts[8]}",
+        upgraded=flags[0],
+        aborted=flags[1],
+        response=ResponseHead(counts[0], b"", 1, Headers(), 0, keep_alive=True) if flags[0] else None,
+        **dict(zip(names, texts[4:9], strict=True)),
+        **dict(
+            zip(
+                ("dialled", "connected", "sent", "response_started", "response_ended", "ended"),
+                moments,
+                strict=True,
+            )
+        ),
+        **dict(zip(("status", "bytes_received", "bytes_sent", "tries"), counts[1:], strict=True)),
+    )
+    line = access_line(exchange, WALL, Redactor())
+    assert line == orjson.dumps(fields_of(exchange), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def fields_of(exchange):
+    """Return what the line of an exchange tells, by name."""
+    response, consumer = exchange.response, exchange.consumer
+    _, upstream, own = split(exchange)
+    connect = max(exchange.connected - exchange.dialled, 0.0)
+    agent = exchange.request.headers.get(b"user-agent")
+    fields = {
+        "time": timestamp(exchange.started + WALL),
+        "request_id": exchange.request_id,
+        "trace_id": exchange.traceparent[3:35] or None,
+        "client_ip": exchange.client_ip,
+        "scheme": exchange.scheme,
+        "tls_version": "TLSv1.3",
+        "method": exchange.request.method,
+        "host": "api.test",
+        "path": exchange.request.path,
+        "query": Redactor().query(exchange.request.query[1:]),
+        "protocol": "HTTP/1.1",
+        "status": exchange.status,
+        "bytes_received": exchange.bytes_received,
+        "bytes_sent": exchange.bytes_sent,
+        "route": "orders",
+        "service": "shop",
+        "consumer": consumer and consumer.username,
+        "upstream": exchange.peer or None,
+        "upstream_status": response and response.status,
+        "tries": exchange.tries,
+        "total_ms": milliseconds(exchange.ended - exchange.started),
+        "gateway_ms": milliseconds(own),
+        "upstream_ms": None if upstream == NO_UPSTREAM else milliseconds(upstream),
+        "connect_ms": milliseconds(connect) if exchange.dialled and exchange.connected else None,
+        "user_agent": agent.decode("utf-8", "backslashreplace"),
+        "referer": None,
+        "upgraded": exchange.upgraded,
+        "aborted": exchange.aborted,
+        "error": None,
+        "error_source": None,
+        "error_cause": exchange.refusal or None,
+        "graphql": None,
+    }
+    return {
+        name: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+        for name, value in fields.items()
+    }
