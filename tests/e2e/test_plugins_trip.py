@@ -43,6 +43,19 @@ async def test_a_correlation_id_is_kept_from_the_client_unless_asked_for(gateway
     assert "kong-request-id" not in answer
 
 
+async def test_a_tracker_tells_the_connections_apart(gateway, origin, raw):
+    """By a number of each, and one of each request on it."""
+    upstream = await origin(OK)
+    proxy = await gateway(with_plugin(upstream.port, "correlation-id", generator="tracker"))
+    for _ in range(2):
+        client = await raw(proxy.port)
+        for _ in range(2):
+            assert (await client.ask(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")).status == 200
+    seen = [request["kong-request-id"].split("-")[3:5] for request in upstream.requests]
+    assert [requests for _, requests in seen] == ["1", "2", "1", "2"]
+    assert len({connection for connection, _ in seen}) == 2
+
+
 async def test_a_terminated_request_never_reaches_the_upstream(gateway, origin, raw):
     """The trigger decides; the connection goes on behind the answer, and each request has its line in the log."""
     upstream = await origin(OK)

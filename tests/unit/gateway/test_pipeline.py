@@ -173,6 +173,29 @@ def test_the_higher_priority_runs_first():
     assert built.body_filter[0](one, b"", True) == b"[service]"
 
 
+class Direct(Noting):
+    """One whose access phase only hands on."""
+
+    name = "direct"
+
+    def prepare(self):
+        self.called = []
+        self.direct = {"access": self.called.append}
+
+    def access(self, exchange):
+        raise AssertionError("nothing is to stand between")
+
+
+def test_what_a_phase_only_hands_on_to_is_called_itself():
+    """For all, and for one consumer."""
+    for scope in (Scope(), Scope(consumer="alice")):
+        (plugin,) = instances(scope, kind=Direct)
+        one = exchange(ALICE)
+        for phase in pipeline.build([plugin], "r", "s").request:
+            phase(one)
+        assert plugin.called == [one]
+
+
 def test_only_what_is_defined_is_called():
     """A phase that no plugin has costs nothing."""
     built = pipeline.build(instances(Scope()), "r", "s")
