@@ -8,13 +8,13 @@ anew per request.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-TICK = 0.05  # seconds: how late a deadline may be noticed
+TICK: Final = 0.05  # seconds: how late a deadline may be noticed
 
 
 class Clock:

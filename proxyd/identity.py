@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from proxyd.http1.headers import Headers
     from proxyd.model.entities import Consumer, Stored
 
-_REMEMBERED = 4096  # identities whose lines are kept
+_REMEMBERED: Final = 4096  # identities whose lines are kept
 
 # Kong's (kong/constants.lua, HEADERS), and what mtls-auth tells of a client's certificate.
-IDENTITY_HEADERS = frozenset(
+IDENTITY_HEADERS: Final = frozenset(
     {
         b"x-anonymous-consumer",
         b"x-authenticated-groups",

@@ -12,7 +12,7 @@ import socket
 import struct
 import termios
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from proxyd.http1.parser import HeadLimits  # noqa: TC001  # a compiled dataclass needs its types
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from proxyd.downstream.proxy_protocol import Source
     from proxyd.exchange import Client
 
-AT_ONCE = 1.0  # seconds in which the loop reads what the kernel has
-LINGER_LIMIT = 256 * 1024  # bytes of a body read over before a connection is closed under it
+AT_ONCE: Final = 1.0  # seconds in which the loop reads what the kernel has
+LINGER_LIMIT: Final = 256 * 1024  # bytes of a body read over before a connection is closed under it
 
 
 @dataclass(frozen=True)

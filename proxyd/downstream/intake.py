@@ -5,7 +5,7 @@ Until somebody asks for it, a body waits in the buffer, and beyond that in the k
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from proxyd.downstream.body import Collector
 from proxyd.downstream.connection import ClientConnection, Limits
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from proxyd.gateway.sink import BodyReceiver, ClientOwner
     from proxyd.http1.framing import Decoder
 
-BODY_TOO_LARGE = "Request size limit exceeded"  # Kong's, for request-size-limiting
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+BODY_TOO_LARGE: Final = "Request size limit exceeded"  # Kong's, for request-size-limiting
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Intake(ClientConnection):

@@ -12,7 +12,7 @@ import os
 import socket  # noqa: TC003  # a compiled dataclass needs its types
 import ssl  # noqa: TC003  # the same
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from proxyd.downstream.preface import Gate
 from proxyd.downstream.protocol import Downstream
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from proxyd.model.listen import Listen
 
 
-LONGEST_QUEUE = 65_535  # connections that can wait to be accepted
-PROMPT = 1.0  # seconds in which a client that means it has sent its head
+LONGEST_QUEUE: Final = 65_535  # connections that can wait to be accepted
+PROMPT: Final = 1.0  # seconds in which a client that means it has sent its head
 
 
 class Connections:

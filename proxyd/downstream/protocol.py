@@ -6,7 +6,7 @@ pipelined request wait in the buffer, and beyond ``HIGH_WATER`` in the kernel, u
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxyd.downstream.connection import LINGER_LIMIT, Limits
 from proxyd.downstream.intake import Intake
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from proxyd.gateway.handler import Handler
     from proxyd.http1.message import RequestHead
 
-HIGH_WATER = 64 * 1024  # bytes kept of what the client sends ahead
+HIGH_WATER: Final = 64 * 1024  # bytes kept of what the client sends ahead
 
 
 class Downstream(Intake):

@@ -7,7 +7,7 @@ Only where a name must be resolved or a connection dialled does the exchange bec
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxyd.errors import GatewayError, Kind, Retry
 from proxyd.gateway.forwarded import rewrite_forwarded, without_port
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from proxyd.gateway.tasks import Tasks
     from proxyd.upstream.peer import Peer
 
-log = get_logger("gateway")
+log: Final = get_logger("gateway")
 
 # These say nothing of a target.
-_NOBODYS = frozenset({Kind.NO_TARGET, Kind.CIRCUIT_OPEN, Kind.OVERLOADED})
+_NOBODYS: Final = frozenset({Kind.NO_TARGET, Kind.CIRCUIT_OPEN, Kind.OVERLOADED})
 
 
 class Forwarder:

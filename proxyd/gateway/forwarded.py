@@ -8,7 +8,7 @@ hop otherwise; ``X-Real-IP`` is the address the gateway believes in.
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxyd.gateway.marks import VIA
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from proxyd.exchange import Client, Exchange
 
-_BELIEVED = (
+_BELIEVED: Final[tuple[bytes, ...]] = (
     b"x-forwarded-proto",
     b"x-forwarded-host",
     b"x-forwarded-port",
@@ -140,4 +140,4 @@ def rewrite_forwarded(exchange: Exchange) -> dict[bytes, bytes] | None:
 
 
 # What the gateway writes itself, and Proxy, which CGI programs would take for a setting (CVE-2016-5385).
-_OURS = frozenset({*_BELIEVED, b"x-forwarded-for", b"x-real-ip", b"x-kong-request-id", b"proxy"})
+_OURS: Final = frozenset({*_BELIEVED, b"x-forwarded-for", b"x-real-ip", b"x-kong-request-id", b"proxy"})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from proxyd.errors import ProtocolError
 from proxyd.exchange import Exchange, Reply
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from proxyd.overload.control import Overload
     from proxyd.telemetry.record import Telemetry
 
-NONCE_SIZE = 16  # bytes of a Sec-WebSocket-Key (RFC 6455 section 4.1)
-MAX_REQUEST_ID = 128  # bytes of a request id taken over from a trusted proxy
+NONCE_SIZE: Final = 16  # bytes of a Sec-WebSocket-Key (RFC 6455 section 4.1)
+MAX_REQUEST_ID: Final = 128  # bytes of a request id taken over from a trusted proxy
 
-_REDIRECTS = frozenset({301, 302, 307, 308})
+_REDIRECTS: Final = frozenset({301, 302, 307, 308})
 
 
 class Handler:

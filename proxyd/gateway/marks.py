@@ -5,7 +5,7 @@ Which of them, the setting ``headers`` says; Via is for proxied answers, Server 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxyd import __version__
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from proxyd.exchange import Exchange
     from proxyd.gateway.server_timing import ServerTiming
 
-VIA = b"1.1 proxyd/" + __version__.encode()
-SERVER = b"proxyd/" + __version__.encode()
+VIA: Final = b"1.1 proxyd/" + __version__.encode()
+SERVER: Final = b"proxyd/" + __version__.encode()
 
 
 def _upstream_ms(exchange: Exchange) -> int:

@@ -10,7 +10,7 @@ looks at who the consumer turned out to be. Whichever instance's ``access`` has 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from proxyd.gateway.stamps import stamped
 from proxyd.plugin import HOLD, PHASES, WATCH, Plugin
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from proxyd.exchange import Exchange
     from proxyd.http1.headers import Headers
 
-log = get_logger("gateway")
+log: Final = get_logger("gateway")
 
-CHANGE = 1  # how a body filter wants an answer that says no more than that it does
+CHANGE: Final = 1  # how a body filter wants an answer that says no more than that it does
 
-_ORDER = (
+_ORDER: Final[tuple[tuple[str, ...], ...]] = (
     ("route", "service", "consumer"),
     ("route", "consumer"),
     ("service", "consumer"),

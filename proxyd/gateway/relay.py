@@ -6,7 +6,7 @@ exchange lasts: bytes go through as they arrive, and whichever side is slow paus
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxyd.errors import GatewayError, Kind, ProtocolError
 from proxyd.exchange import Reply
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from proxyd.upstream.connection import UpstreamConnection
     from proxyd.upstream.peer import Peer
 
-CONTINUE = 100
-MAX_INTERIM = 64  # 1xx before an answer; a server that shows progress by 102 sends one in 20 seconds
-NO_CONTENT = 204
+CONTINUE: Final = 100
+MAX_INTERIM: Final = 64  # 1xx before an answer; a server that shows progress by 102 sends one in 20 seconds
+NO_CONTENT: Final = 204
 
 
 class Relay:

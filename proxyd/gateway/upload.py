@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxyd.http1 import framing
 from proxyd.http1.message import CHUNKED
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from proxyd.http1.headers import Headers
     from proxyd.upstream.connection import UpstreamConnection
 
-REPLAY_LIMIT = 16 * 1024  # bytes of a body kept for a second try of an idempotent request
+REPLAY_LIMIT: Final = 16 * 1024  # bytes of a body kept for a second try of an idempotent request
 
 
 class Upload:

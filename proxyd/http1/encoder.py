@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Final
 
-REASONS: dict[int, bytes] = {status.value: status.phrase.encode() for status in HTTPStatus} | {
+REASONS: Final[dict[int, bytes]] = {status.value: status.phrase.encode() for status in HTTPStatus} | {
     413: b"Content Too Large",  # RFC 9110's phrases, where Python had older ones before 3.13
     414: b"URI Too Long",
     416: b"Range Not Satisfiable",
     422: b"Unprocessable Content",
 }
-STATUS_LINES: dict[int, bytes] = {
+STATUS_LINES: Final[dict[int, bytes]] = {
     status: b"HTTP/1.1 %d %b\r\n" % (status, reason) for status, reason in REASONS.items()
 }
 

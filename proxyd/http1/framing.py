@@ -8,7 +8,7 @@ small is forwarded whole.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxyd.errors import ProtocolError
 from proxyd.http1.message import BODILESS, CHUNKED, UNTIL_CLOSE
@@ -16,17 +16,21 @@ from proxyd.http1.message import BODILESS, CHUNKED, UNTIL_CLOSE
 if TYPE_CHECKING:
     from proxyd.http1.headers import Headers
 
-MAX_CHUNK_LINE = 1024  # bytes of a chunk-size line; extensions have no use that needs more
-MAX_EXTENSIONS = 16 * 1024  # bytes of chunk-size lines per megabyte of payload, against extension floods
-MAX_TRAILERS = 8 * 1024  # bytes of a trailer section; one header buffer of nginx
+MAX_CHUNK_LINE: Final = 1024  # bytes of a chunk-size line; extensions have no use that needs more
+MAX_EXTENSIONS: Final = (
+    16 * 1024
+)  # bytes of chunk-size lines per megabyte of payload, against extension floods
+MAX_TRAILERS: Final = 8 * 1024  # bytes of a trailer section; one header buffer of nginx
 
 # RFC 9112 section 7.1: chunk-size [ chunk-ext ] CRLF. Extensions are read over, never forwarded.
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*+;[\t\x20-\x7e\x80-\xff]*+)?\r\n")
-FIELD_LINE = re.compile(rb"^(([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[\t\x20-\x7e\x80-\xff]*+\r\n)", re.MULTILINE)
+_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*+;[\t\x20-\x7e\x80-\xff]*+)?\r\n")
+FIELD_LINE: Final = re.compile(
+    rb"^(([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[\t\x20-\x7e\x80-\xff]*+\r\n)", re.MULTILINE
+)
 
 # RFC 9110 section 6.5.1: what must not be taken from a trailer section, where it would overtake a decision that
 # the header section has brought about: framing, routing, identity, conditions, and how the content is read.
-_NOT_IN_TRAILERS = re.compile(
+_NOT_IN_TRAILERS: Final = re.compile(
     rb"age|authorization|cache-control|connection|content-(?:encoding|length|range|type)|cookie2?|date|expect"
     rb"|expires|forwarded|host|http2-settings|if-.*|keep-alive|location|max-forwards|pragma|proxy.*|range"
     rb"|retry-after|sec-.*|set-cookie2?|te|trailer|transfer-encoding|upgrade|vary|via|warning|www-authenticate"
@@ -186,7 +190,7 @@ class ChunkedDecoder:
         return end + 4
 
 
-_PARTIAL_CHUNK_LINE = re.compile(rb"[0-9A-Fa-f]{0,15}(?:\r|[ \t]*+(?:;[\t\x20-\x7e\x80-\xff]*+\r?)?)")
+_PARTIAL_CHUNK_LINE: Final = re.compile(rb"[0-9A-Fa-f]{0,15}(?:\r|[ \t]*+(?:;[\t\x20-\x7e\x80-\xff]*+\r?)?)")
 
 
 def _may_become_chunk_line(line: bytes) -> bool:
@@ -203,7 +207,7 @@ def decoder(framing: int) -> Decoder:
     return UntilCloseDecoder() if framing == UNTIL_CLOSE else ChunkedDecoder()
 
 
-_CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
+_CONTENT_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 
 
 def request_framing(headers: Headers, minor: int) -> int:

@@ -11,18 +11,24 @@ ever split. Repeated fields stand behind one another under one name, in their or
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 try:
-    from proxyd.http1._scan import find_value, find_values, replace_lines, split_lines
+    from proxyd.http1 import _scan
 except ImportError:  # built where there is a compiler
-    find_value = find_values = replace_lines = split_lines = None  # type: ignore[assignment]
+    _scan = None  # type: ignore[assignment]
+
+# Constants, since compiled code looks up by its name whatever is none.
+find_value: Final = _scan.find_value if _scan is not None else None
+find_values: Final = _scan.find_values if _scan is not None else None
+replace_lines: Final = _scan.replace_lines if _scan is not None else None
+split_lines: Final = _scan.split_lines if _scan is not None else None
 
 # RFC 9110 section 7.6.1, and what else must not travel: these describe one hop only.
-HOP_BY_HOP = frozenset(
+HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
         b"keep-alive",
@@ -206,7 +212,7 @@ def strip_hop_by_hop(headers: Headers) -> None:
 
 
 # What the gateway reads, writes or takes out of a request itself, but for identity, which has its own rules.
-_OURS = re.compile(
+_OURS: Final = re.compile(
     rb"connection|content-length|expect|forwarded|host|http2-settings|keep-alive|proxy.*|te|trailer"
     rb"|transfer-encoding|upgrade|via|x-(?:forwarded|kong|real)-.*"
 )
@@ -221,10 +227,10 @@ def strip_lookalikes(headers: Headers) -> None:
             del lines[name]
 
 
-_NEVER_NAMED = frozenset({b"host", b"content-length", b"cache-control", b"authorization"})
+_NEVER_NAMED: Final = frozenset({b"host", b"content-length", b"cache-control", b"authorization"})
 
 
-_NOT_IN_VALUE = re.compile(rb"[^\t\x20-\x7e\x80-\xff]")
+_NOT_IN_VALUE: Final = re.compile(rb"[^\t\x20-\x7e\x80-\xff]")
 
 
 def is_field_value(value: bytes) -> bool:

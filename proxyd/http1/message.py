@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from proxyd.http1.headers import Headers
 
 # How a body is delimited: a number of bytes (0 is none), or one of these.
-CHUNKED = -1
-UNTIL_CLOSE = -2
+CHUNKED: Final = -1
+UNTIL_CLOSE: Final = -2
 
-BODILESS = frozenset({204, 304})  # final answers that never have a body (RFC 9110 section 6.4.1)
-SWITCHING = 101
+BODILESS: Final = frozenset({204, 304})  # final answers that never have a body (RFC 9110 section 6.4.1)
+SWITCHING: Final = 101
 
 
 class RequestHead:

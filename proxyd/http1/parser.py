@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from proxyd.errors import ProtocolError
 from proxyd.http1.framing import FIELD_LINE, request_framing, response_framing
@@ -16,25 +17,28 @@ from proxyd.http1.message import BODILESS, SWITCHING, RequestHead, ResponseHead
 from proxyd.http1.target import parse_host, parse_target
 
 try:
-    from proxyd.http1._scan import scan_request, scan_response
+    from proxyd.http1 import _scan
 except ImportError:  # built where there is a compiler
-    scan_request = scan_response = None  # type: ignore[assignment]
+    _scan = None  # type: ignore[assignment]
+
+scan_request: Final = _scan.scan_request if _scan is not None else None
+scan_response: Final = _scan.scan_response if _scan is not None else None
 
 # RFC 9112 section 3: method SP request-target SP HTTP-version CRLF, single spaces.
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++) ([\x21-\x7e]++) HTTP/1\.([01])\r\n")
+_REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++) ([\x21-\x7e]++) HTTP/1\.([01])\r\n")
 # RFC 9112 section 4. The reason phrase may be empty, and its space missing.
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*+))?\r\n")
-_OTHER_VERSION = re.compile(rb"[^ \r\n]++ [^ \r\n]++ HTTP/(?!1\.[01]\r\n)[0-9](?:\.[0-9])?\r\n")
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*+))?\r\n")
+_OTHER_VERSION: Final = re.compile(rb"[^ \r\n]++ [^ \r\n]++ HTTP/(?!1\.[01]\r\n)[0-9](?:\.[0-9])?\r\n")
 # What can be said of a head before its end has come.
-_BARE_LF = re.compile(rb"(?<!\r)\n")
-_TOKEN_START = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]")
+_BARE_LF: Final = re.compile(rb"(?<!\r)\n")
+_TOKEN_START: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]")
 
-_METHODS = {
+_METHODS: Final = {
     name.encode(): name
     for name in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT")
 }
-_ONCE = frozenset({b"content-length", b"transfer-encoding", b"content-type"})
-_ONCE_IN_REQUESTS = _ONCE | {b"host", b"authorization"}
+_ONCE: Final = frozenset({b"content-length", b"transfer-encoding", b"content-type"})
+_ONCE_IN_REQUESTS: Final = _ONCE | {b"host", b"authorization"}
 
 
 @dataclass(frozen=True)
@@ -207,7 +211,7 @@ def _request(method: str, target: bytes, minor: int, headers: Headers) -> Reques
 
 
 # The gateway answers Expect itself, writes Host anew, and makes no upgrade to HTTP/2.
-_THIS_HOP = (b"host", b"expect", b"http2-settings")
+_THIS_HOP: Final[tuple[bytes, ...]] = (b"host", b"expect", b"http2-settings")
 
 
 def _connection(request: RequestHead, headers: Headers) -> None:

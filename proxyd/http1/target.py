@@ -11,21 +11,22 @@ import re
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from itertools import product
+from typing import Final
 from urllib.parse import quote
 
 from proxyd.errors import ProtocolError
 
-MAX_HOST = 255  # characters of a host name; DNS has no longer ones (RFC 1035 section 2.3.4)
-HOST_CACHE = 1024  # hosts remembered; a gateway serves few, and strangers must not fill the memory
+MAX_HOST: Final = 255  # characters of a host name; DNS has no longer ones (RFC 1035 section 2.3.4)
+HOST_CACHE: Final = 1024  # hosts remembered; a gateway serves few, and strangers must not fill the memory
 
 # RFC 3986 section 2.3, and the other characters that section 3.3 lets stand in a segment.
-_UNRESERVED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
-_SEGMENT = _UNRESERVED + "!$&'()*+,;=:@"
+_UNRESERVED: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+_SEGMENT: Final = _UNRESERVED + "!$&'()*+,;=:@"
 
 # A path in its one form: no empty segment but the last, no dot segment, escapes in upper case and only of what
 # must be escaped. Escapes that some backends read as a separator (/ \ ;), or that could begin a character of too
 # many bytes, are left to the careful way.
-_NORMAL_PATH = re.compile(
+_NORMAL_PATH: Final = re.compile(
     r"(?:/(?!\.\.?(?:[/;]|\Z))"
     r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]++"
     r"|%(?:0[1-9A-F]|1[0-9A-F]|2[0-9ABC]|3[ACDEF]|40|5[BDE]|60|7[BCDF]|[89ABD][0-9A-F]|C[2-9A-F]|[EF][1-9A-F]))++)"
@@ -33,31 +34,31 @@ _NORMAL_PATH = re.compile(
 )
 # What most targets are: a path without escapes and without a segment that begins with a dot, and a query.
 # Browsers leave much unescaped in queries; only what would end the target or the line is refused.
-_PLAIN_TARGET = re.compile(
+_PLAIN_TARGET: Final = re.compile(
     r"(/(?:[A-Za-z0-9\-_~!$&'()*+,;=:@][A-Za-z0-9\-._~!$&'()*+,;=:@]*+/?)*+)((?:\?[\x21\x22\x24-\x7e]*+)?)"
 )
-_QUERY = re.compile(r"[\x21\x22\x24-\x7e]*+")
-_FORBIDDEN_IN_PATH = re.compile(r"[^\x21-\x7e]|[#?\\]")
-_ESCAPE = re.compile(r"%(..?)?")
+_QUERY: Final = re.compile(r"[\x21\x22\x24-\x7e]*+")
+_FORBIDDEN_IN_PATH: Final = re.compile(r"[^\x21-\x7e]|[#?\\]")
+_ESCAPE: Final = re.compile(r"%(..?)?")
 # A dot segment behind an encoded separator or before a parameter: some backends would climb by it.
-_HIDDEN_DOTS = re.compile(r"(?:/|%2F|%5C)\.\.?(?:/|%2F|%5C|;|%3B|\Z)")
+_HIDDEN_DOTS: Final = re.compile(r"(?:/|%2F|%5C)\.\.?(?:/|%2F|%5C|;|%3B|\Z)")
 # RFC 3629 section 3: characters written in more bytes than they need, which lax decoders take for . / and \.
-_OVERLONG = re.compile(r"%(?:C[01]%[89AB]|E0%[89]|F0%8)")
-_ABSOLUTE = re.compile(r"(?i:https?)://([^/?]++)([^?]*+)(\?.*+)?", re.DOTALL)
-_HOST = re.compile(
+_OVERLONG: Final = re.compile(r"%(?:C[01]%[89AB]|E0%[89]|F0%8)")
+_ABSOLUTE: Final = re.compile(r"(?i:https?)://([^/?]++)([^?]*+)(\?.*+)?", re.DOTALL)
+_HOST: Final = re.compile(
     r"(?:([A-Za-z0-9_~\-]++(?:\.[A-Za-z0-9_~\-]++)*+)\.?|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{0,5}))?"
 )
 
 # two hexadecimal digits, in any case -> what they become: a character, or the escape in upper case
-_UNESCAPED: dict[str, str] = {}
+_UNESCAPED: Final[dict[str, str]] = {}
 for _digits in product("0123456789abcdefABCDEF", repeat=2):
     _code = int("".join(_digits), 16)
     if _code:
         _UNESCAPED["".join(_digits)] = chr(_code) if chr(_code) in _UNRESERVED else f"%{_code:02X}"
 
-_ESCAPED_RAW = str.maketrans({char: quote(char, safe="") for char in '"<>[]^`{|}'})
+_ESCAPED_RAW: Final = str.maketrans({char: quote(char, safe="") for char in '"<>[]^`{|}'})
 # what a backend may take an escape for: any character of a path, with the backslash read as a slash
-_PLAIN: dict[str, str] = {f"%{ord(char):02X}": char for char in _SEGMENT + "/"} | {"%5C": "/"}
+_PLAIN: Final[dict[str, str]] = {f"%{ord(char):02X}": char for char in _SEGMENT + "/"} | {"%5C": "/"}
 
 
 def normalise_path(path: str) -> str:

@@ -6,13 +6,14 @@ What is in them is nobody's business here: a tunnel passes bytes on as they come
 from __future__ import annotations
 
 import os
+from typing import Final
 
-GOING_AWAY = 1001  # RFC 6455 section 7.4.1: a server that goes down
+GOING_AWAY: Final = 1001  # RFC 6455 section 7.4.1: a server that goes down
 
-_CLOSE = 8  # the opcode
-_MASKED = 0x80
+_CLOSE: Final = 8  # the opcode
+_MASKED: Final = 0x80
 _LONG, _LONGER = 126, 127  # lengths that stand for two and eight bytes of length
-_MOST = 14  # bytes of a frame's head
+_MOST: Final = 14  # bytes of a frame's head
 
 
 class Frames:

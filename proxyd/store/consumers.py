@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxyd.model.credentials import kong_digest, password_digest
 from proxyd.model.entities import Configuration
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         MTLSAuthCredential,
     )
 
-_NOBODY = "0" * 64  # compared with where there is no such name, so that the time does not tell
+_NOBODY: Final = "0" * 64  # compared with where there is no such name, so that the time does not tell
 
 
 class Consumers:

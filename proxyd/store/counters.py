@@ -13,15 +13,15 @@ A window is told by its start in epoch seconds. Of each, the count of the one be
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from proxyd.errors import ProxydError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MAX_COUNTERS = 250_000  # of each period, and as many of the window before: about 30 MB each
-STRANGERS = 64  # counters that callers share for whom there is no room
+MAX_COUNTERS: Final = 250_000  # of each period, and as many of the window before: about 30 MB each
+STRANGERS: Final = 64  # counters that callers share for whom there is no room
 
 
 class CountersAway(ProxydError):  # noqa: N818  # what it is, not that it is one

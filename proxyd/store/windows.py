@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxyd.store.counters import Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PERIODS = ("second", "minute", "hour", "day", "month", "year")
-LENGTHS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+PERIODS: Final[tuple[str, ...]] = ("second", "minute", "hour", "day", "month", "year")
+LENGTHS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 
 
 def bounds(period: str, now: int) -> tuple[int, int, int]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from itertools import accumulate
+from typing import Final
 
 # Upper edges in seconds, inclusive. 0.02 and 0.04 are the edges of the promise that the gateway's own part
 # stays under 20-40 ms, so that the share of requests within it can be read off exactly.
-EDGES = (
+EDGES: Final[tuple[float, ...]] = (
     0.00025,
     0.0005,
     0.001,
@@ -37,11 +38,43 @@ EDGES = (
 )
 # Kong's, in milliseconds: of its own part, and of the upstream's and the whole
 # (kong/plugins/prometheus/exporter.lua of Kong 3.9).
-KONG_EDGES = (1, 2, 5, 7, 10, 15, 20, 30, 50, 75, 100, 200, 500, 750, 1000, 3000, 6000)
-KONG_UPSTREAM_EDGES = (25, 50, 80, 100, 250, 400, 700, 1000, 2000, 5000, 10000, 30000, 60000)
+KONG_EDGES: Final[tuple[int, ...]] = (
+    1,
+    2,
+    5,
+    7,
+    10,
+    15,
+    20,
+    30,
+    50,
+    75,
+    100,
+    200,
+    500,
+    750,
+    1000,
+    3000,
+    6000,
+)
+KONG_UPSTREAM_EDGES: Final[tuple[int, ...]] = (
+    25,
+    50,
+    80,
+    100,
+    250,
+    400,
+    700,
+    1000,
+    2000,
+    5000,
+    10000,
+    30000,
+    60000,
+)
 
 # What is counted by, in seconds.
-FINE = tuple(sorted({*EDGES, *(edge / 1000 for edge in (*KONG_EDGES, *KONG_UPSTREAM_EDGES))}))
+FINE: Final = tuple(sorted({*EDGES, *(edge / 1000 for edge in (*KONG_EDGES, *KONG_UPSTREAM_EDGES))}))
 
 
 class Scale:
@@ -58,9 +91,9 @@ class Scale:
         return f"<Scale {' '.join(self.labels)}>"
 
 
-SECONDS = Scale(EDGES)
-KONG_OWN = Scale(KONG_EDGES, 1000.0)
-KONG_UPSTREAM = Scale(KONG_UPSTREAM_EDGES, 1000.0)
+SECONDS: Final = Scale(EDGES)
+KONG_OWN: Final = Scale(KONG_EDGES, 1000.0)
+KONG_UPSTREAM: Final = Scale(KONG_UPSTREAM_EDGES, 1000.0)
 
 
 class Histogram:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import asyncio
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
     from proxyd.exchange import Exchange
 
-DELAY = 0.1  # seconds from the first noted exchange to its line
-SLICE = (
+DELAY: Final = 0.1  # seconds from the first noted exchange to its line
+SLICE: Final = (
     32  # exchanges worked off at once: a fraction of a millisecond, so that no request waits long behind them
 )
-LIMIT = 20_000  # exchanges that may wait
+LIMIT: Final = 20_000  # exchanges that may wait
 
 
 class Noted:

@@ -6,7 +6,7 @@ One tally per route, and per consumer where those are told apart. Latencies are 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from proxyd.telemetry.journal import OF_TALLY_NAME
 from proxyd.telemetry.meter import OTHER, Meters, RouteMeter
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from proxyd.model.entities import Route, Service
     from proxyd.telemetry.journal import Journal
 
-LIMIT = 10_000  # tallies of consumers, of all routes together
+LIMIT: Final = 10_000  # tallies of consumers, of all routes together
 
 
 class Measures(NamedTuple):

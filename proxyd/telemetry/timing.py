@@ -12,12 +12,12 @@ A connection that was upgraded counts with its handshake: how long a WebSocket s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from proxyd.exchange import Exchange
 
-NO_UPSTREAM = -1.0  # in place of seconds, where no upstream was asked
+NO_UPSTREAM: Final = -1.0  # in place of seconds, where no upstream was asked
 
 
 def split(exchange: Exchange) -> tuple[float, float, float]:

@@ -8,16 +8,17 @@ generator, which is seeded by the operating system and seeded anew in a forked c
 from __future__ import annotations
 
 from random import getrandbits
+from typing import Final
 
-_LENGTH = 55  # of version 00: 2 + 32 + 16 + 2 hexadecimal digits and three dashes
-_DASH = 0x2D
+_LENGTH: Final = 55  # of version 00: 2 + 32 + 16 + 2 hexadecimal digits and three dashes
+_DASH: Final = 0x2D
 # Each lower-case hexadecimal digit becomes x, each dash stays, and anything else becomes something else.
-_SHAPE_OF = bytes(
+_SHAPE_OF: Final = bytes(
     0x78 if byte in b"0123456789abcdef" else byte if byte == _DASH else 0 for byte in range(256)
 )
-_SHAPE = b"-".join((b"x" * 2, b"x" * 32, b"x" * 16, b"x" * 2))
-_NO_TRACE = b"0" * 32
-_NO_PARENT = b"0" * 16
+_SHAPE: Final = b"-".join((b"x" * 2, b"x" * 32, b"x" * 16, b"x" * 2))
+_NO_TRACE: Final = b"0" * 32
+_NO_PARENT: Final = b"0" * 16
 
 
 def new_request_id() -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from heapq import heapify, heapreplace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from proxyd.errors import GatewayError, Kind
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from proxyd.exchange import Exchange
     from proxyd.upstream.peer import Peer
 
-DECAY = 10.0  # seconds after which a measured latency counts 1/e, as Kong's ewma does
-FLOOR = 0.0001  # seconds added to every latency, so that load counts where none was measured
-FAILURE_LATENCY = 1.0  # seconds: what a failure is taken for, lest a target that fails fast looks fast
+DECAY: Final = 10.0  # seconds after which a measured latency counts 1/e, as Kong's ewma does
+FLOOR: Final = 0.0001  # seconds added to every latency, so that load counts where none was measured
+FAILURE_LATENCY: Final = 1.0  # seconds: what a failure is taken for, lest a target that fails fast looks fast
 
 
 class Algorithm(Protocol):

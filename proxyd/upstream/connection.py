@@ -7,7 +7,7 @@ connection is closed instead of pooled.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from proxyd.errors import GatewayError, Kind, ProtocolError
 from proxyd.http1 import framing
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from proxyd.http1.message import ResponseHead
     from proxyd.upstream.pool import Pool
 
-FINAL = 200  # the lowest status of a final answer
-KEEP_ALIVE_MARGIN = 1.0  # seconds before the announced end of a Keep-Alive: timeout
+FINAL: Final = 200  # the lowest status of a final answer
+KEEP_ALIVE_MARGIN: Final = 1.0  # seconds before the announced end of a Keep-Alive: timeout
 
 
 def idle_time(announced: int, limit: float) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import select
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxyd.upstream.connection import UpstreamConnection
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 # Seconds idle after which a connection is looked at before an unrepeatable request. Looking costs two
 # microseconds, which busy connections are spared.
-DOUBTFUL_AFTER = 0.005
+DOUBTFUL_AFTER: Final = 0.005
 # Seconds for which a peer that closed a connection sooner than that, unannounced, gets unrepeatable requests over
 # new connections only: no look is quick enough for the next close.
-WARY_FOR = 10.0
+WARY_FOR: Final = 10.0
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,28 @@ def test_no_attribute_of_a_protocol_defaults_to_the_word_none():
     assert wrong == []
 
 
+def test_constants_of_compiled_modules_are_final():
+    """The compiler puts them where they are used; what may change is looked up by its name, with every request."""
+    setup = ast.parse((ROOT / "setup.py").read_text())
+    (listed,) = (
+        ast.literal_eval(node.value)
+        for node in setup.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "COMPILED"
+    )
+    compiled = {f"proxyd/{name}.py" for name in listed}
+    assert compiled <= {module.path for module in MODULES}
+    wrong = []
+    for module in MODULES:
+        for node in module.tree.body if module.path in compiled else ():
+            target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+            if not isinstance(target, ast.Name) or not target.id.isupper() or target.id == "T":
+                continue
+            annotation = ast.unparse(node.annotation) if isinstance(node, ast.AnnAssign) else ""
+            if not annotation.startswith("Final"):
+                wrong.append(f"{module.path}:{node.lineno}: {target.id}")
+    assert wrong == []
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.path)
 def test_a_module_is_small_and_says_what_it_is(module):
     """Modules, classes and functions stay within what can be read at a sitting; a docstring opens each module."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxyd.exchange import Reply
 from proxyd.http1.headers import Headers
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from proxyd.store.counters import Taken, Window
     from proxyd.store.windows import Windows
 
-_NAME = "rate-limiting"  # under which the fields wait for the answer
+_NAME: Final = "rate-limiting"  # under which the fields wait for the answer
 
 
 class Limiter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     Whom = Callable[[Exchange], bytes]
 
-LONGEST = 64  # bytes of a client's own choice that are kept as they are
+LONGEST: Final = 64  # bytes of a client's own choice that are kept as they are
 
 
 def by_address(exchange: Exchange) -> bytes:

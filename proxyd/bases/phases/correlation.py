@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxyd.http1.headers import Block, is_field_value
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from proxyd.exchange import Exchange
     from proxyd.http1.headers import Headers
 
-_CONNECTIONS = itertools.count(1)  # of this process, as far as they are told apart by a number
+_CONNECTIONS: Final = itertools.count(1)  # of this process, as far as they are told apart by a number
 
 
 class Correlation:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from proxyd.store.consumers import Consumers
 
 NO_FIELDS: Final = Fields()
-_REMEMBERED = 4096  # keys whose consumer is remembered
-_DUPLICATE = "Duplicate API key found"
+_REMEMBERED: Final = 4096  # keys whose consumer is remembered
+_DUPLICATE: Final = "Duplicate API key found"
 
 
 class _Known:

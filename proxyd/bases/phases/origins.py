@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from proxyd.http1.headers import Headers
 
 PLAIN: Final = re.compile(r"[A-Za-z0-9.:/_-]+|\*")
-_REMEMBERED = 1024  # origins whose lines are remembered
-_LONGEST = 512  # bytes of an origin: a host has 253 characters at most
-_VARY = b"Vary: Origin\r\n"
-_OF_ANSWERS = (b"access-control-allow-origin", b"access-control-expose-headers")
-_OURS = (
+_REMEMBERED: Final = 1024  # origins whose lines are remembered
+_LONGEST: Final = 512  # bytes of an origin: a host has 253 characters at most
+_VARY: Final = b"Vary: Origin\r\n"
+_OF_ANSWERS: Final[tuple[bytes, ...]] = (b"access-control-allow-origin", b"access-control-expose-headers")
+_OURS: Final[tuple[bytes, ...]] = (
     *_OF_ANSWERS,
     b"access-control-allow-credentials",
     b"access-control-allow-headers",

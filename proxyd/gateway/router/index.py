@@ -8,7 +8,7 @@ A rule without paths stands at the empty prefix, a regular expression at the tex
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from proxyd.gateway.router.patterns import Pattern, PatternSet
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-NOTHING = 1 << 60  # a rank behind all others
-FEW_PATTERNS = 4  # regular expressions at one prefix that are cheaper tested one by one than as a set
+NOTHING: Final = 1 << 60  # a rank behind all others
+FEW_PATTERNS: Final = 4  # regular expressions at one prefix that are cheaper tested one by one than as a set
 
 
 class Match(Generic[T]):

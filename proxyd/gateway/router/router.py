@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from proxyd.gateway.router.cache import RecentCache
 from proxyd.gateway.router.conditions import Asked
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CACHE_SIZE = 5_000  # answers remembered, and as many misses; Kong's figures
-CACHED_LENGTH = 256  # characters of a path or header beyond which an answer is not worth its memory
+CACHE_SIZE: Final = 5_000  # answers remembered, and as many misses; Kong's figures
+CACHED_LENGTH: Final = 256  # characters of a path or header beyond which an answer is not worth its memory
 
 __all__ = ["Match", "Router"]
 
