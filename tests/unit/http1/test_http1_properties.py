@@ -177,7 +177,9 @@ NAMES = [b"a", b"b", b"ab", b"x-y"]
     st.lists(
         st.tuples(st.sampled_from([b"A", b"a", b"aB", b"X-Y", b"x_y"]), st.binary(max_size=9)), max_size=9
     ),
-    st.lists(st.tuples(st.sampled_from(["remove", "put", "append"]), st.sampled_from(NAMES)), max_size=4),
+    st.lists(
+        st.tuples(st.sampled_from(["remove", "put", "many", "append"]), st.sampled_from(NAMES)), max_size=4
+    ),
 )
 def test_a_section_in_one_piece_answers_and_changes_as_one_taken_apart_does(fields, changes):
     """What is found in it, and what is left of it, are the same whether it is bytes or lines by name."""
@@ -189,6 +191,8 @@ def test_a_section_in_one_piece_answers_and_changes_as_one_taken_apart_does(fiel
                 one.remove(name)
             elif change == "append":
                 one.append(b"%b: more\r\n" % name)
+            elif change == "many":
+                one.put(headers.Block((*(b"n%d" % number for number in range(20)), name), b""))
             else:
                 one.put(headers.Block.of([(name, b"new"), (b"Z", b"1")], absent=[b"ab"]))
     assert whole.raw is not None
