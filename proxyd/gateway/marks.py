@@ -49,19 +49,15 @@ class Marks:
         both = {"x-kong-upstream-latency", "x-kong-proxy-latency", "x-kong-request-id"}
         others = debug or timing is not None or "x-kong-upstream-status" in wanted
         self._usual = both <= wanted and not others
-        self._format = self._via + (
-            b"X-Kong-Upstream-Latency: %d\r\nX-Kong-Proxy-Latency: %d\r\nX-Kong-Request-Id: %b\r\n"
-        )
 
     def proxied(self, exchange: Exchange) -> bytes:
         """Return the lines for an answer of the upstream."""
         if self._usual:
-            sent = exchange.sent
-            return self._format % (
-                (exchange.response_started - sent) * 1000,
-                (sent - exchange.started) * 1000,
-                exchange.request_id.encode(),
+            lines = (
+                f"X-Kong-Upstream-Latency: {_upstream_ms(exchange)}\r\n"
+                f"X-Kong-Proxy-Latency: {_proxy_ms(exchange)}\r\nX-Kong-Request-Id: {exchange.request_id}\r\n"
             )
+            return self._via + lines.encode()
         return self._via + self._some(exchange)
 
     def _some(self, exchange: Exchange) -> bytes:

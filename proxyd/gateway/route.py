@@ -66,7 +66,9 @@ class CompiledRoute:
     ) -> None:
         self.route = route
         self.entity = entity
-        self.service: CompiledService = service  # type: ignore[assignment]
+        self.service: CompiledService
+        if service is not None:  # without one, a plugin answers, and nobody asks for it
+            self.service = service
         self.pipeline = pipeline
         self.join = join
         self.meter = meter
@@ -78,7 +80,13 @@ class CompiledRoute:
     def bare(self) -> CompiledRoute:
         """Return the same without plugins, for requests that one of them makes."""
         return CompiledRoute(
-            self.route, self.entity, self.service, Pipeline(), self.join, self.meter, self.rank
+            self.route,
+            self.entity,
+            self.service if self.entity is not None else None,
+            Pipeline(),
+            self.join,
+            self.meter,
+            self.rank,
         )
 
     def __repr__(self) -> str:

@@ -31,21 +31,23 @@ class Fields:
         self._periods = [name.title() for name in periods]
         self._plain = self._kong and not self._ietf and len(periods) == 1
         self._names = _names(self._periods, kong=self._kong, ietf=self._ietf)
-        self._moment: tuple[int, Window | None] = (-1, None)
-        self._template = b""
+        # The second that the parts around what is left hold for, and the window.
+        self._second = -1
+        self._window: Window | None = None
+        self._start = self._middle = self._end = b""
 
     def block(self, windows: Sequence[Window], taken: Taken, now: float, amount: int = 1) -> Block:
         """Return the lines; ``amount`` is what was counted, if it was."""
         admitted, counts = taken
         if self._plain and not windows[0].sliding:
             window = windows[0]
-            moment = (int(now), window)
-            if moment != self._moment:
-                self._moment = moment
-                reset = window.reset_after(0, now)
-                self._template = self._limit(0, window, b"%d") + _tightest(window, b"%d", reset)
-            left = max(0, window.limit - counts[0][0] - (amount if admitted else 0))
-            return Block(self._names, self._template % (left, left))
+            second = int(now)
+            if second != self._second or window is not self._window:
+                self._second, self._window = second, window
+                text = self._limit(0, window, b"\0") + _tightest(window, b"\0", window.reset_after(0, now))
+                self._start, self._middle, self._end = text.split(b"\0")
+            left = str(max(0, window.limit - counts[0][0] - (amount if admitted else 0))).encode()
+            return Block(self._names, b"".join((self._start, left, self._middle, left, self._end)))
         return Block(self._names, self._all(windows, taken, now, amount))
 
     def _limit(self, place: int, window: Window, left: bytes) -> bytes:

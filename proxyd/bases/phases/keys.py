@@ -105,7 +105,9 @@ class Keys:
         found: list[bytes | None] = []
         if self._in_header:
             for header in headers:
-                found += exchange.request.headers.get_all(header)
+                values = exchange.request.headers.get_all(header)
+                if values:
+                    found += values
         if not found and self._in_query and exchange.request.query:
             for part in exchange.request.query[1:].split("&"):
                 if _name(part) == name:

@@ -166,7 +166,7 @@ def test_a_route_without_a_service_answers_behind_its_plugins():
     own = plugin(route="a")
     (route,) = compiled(own, routes=[Route(id="a", paths=("/",))]).routes
     *before, last = route.pipeline.request
-    assert (before, route.service, route.entity) == ([own.access], None, None)
+    assert (before, route.entity) == ([own.access], None)
     assert (last(None).status, last(None).message) == (503, "no Service found with those values")
 
 
