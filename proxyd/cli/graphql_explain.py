@@ -15,6 +15,8 @@ from proxyd.errors import ConfigError, Place, Problem
 from proxyd.graphql.explaining import explain as explain_text
 from proxyd.graphql.limits import Limits
 from proxyd.graphql.listed import load
+from proxyd.graphql.schema.explaining import Judge
+from proxyd.graphql.schema.price import MOST
 
 if TYPE_CHECKING:
     import argparse
@@ -33,8 +35,8 @@ STDIN = "-"
 def explain(arguments: argparse.Namespace) -> int:
     """Tell everything of a document; 1 where it would be refused."""
     text = _text(arguments.file)
-    limits, safelist = _settings(arguments)
-    found = explain_text(text, limits, _variables(arguments.variables))
+    limits, safelist, judge = _settings(arguments)
+    found = explain_text(text, limits, _variables(arguments.variables), judge)
     if found.refused is not None:
         raise ConfigError([_problem(arguments.file, found.refused)])
     operations = _chosen(found, arguments.operation)
@@ -76,12 +78,12 @@ def _variables(given: str | None) -> Mapping[str, Any] | None:
     return variables
 
 
-def _settings(arguments: argparse.Namespace) -> tuple[Limits, Safelist | None]:
-    """Return the limits of the route's plugin, and its safelist; without a route, the limits that hold by default."""
+def _settings(arguments: argparse.Namespace) -> tuple[Limits, Safelist | None, Judge | None]:
+    """Return the limits of the route's plugin, its safelist, and who judges by its schema; without a route, the limits that hold by default."""
     if arguments.route is None:
         if arguments.config is not None:
             raise CommandError("--config goes with --route: which route's plugin is meant?")
-        return Limits(), None
+        return Limits(), None, None
     loaded = config.read(arguments.config)
     route = next(
         (one for one in loaded.configuration.routes.values() if arguments.route in {one.name, one.id}), None
@@ -91,7 +93,7 @@ def _settings(arguments: argparse.Namespace) -> tuple[Limits, Safelist | None]:
     settings = _plugin(loaded, route)
     if settings is None:
         raise CommandError(f"no plugin graphql runs on the route '{arguments.route}'")
-    return settings.limits, settings.safelist
+    return settings.limits, settings.safelist, Judge(settings)
 
 
 def _plugin(loaded: Loaded, route: Route) -> Any:
@@ -149,7 +151,9 @@ def _print(name: str, found: Explanation, listed: bool | None) -> None:
 def _table(out: Output, measures: tuple[Measure, ...]) -> None:
     width = max(len(one.name) for one in measures)
     for one in measures:
-        line = f"  {one.name.replace('_', ' ').ljust(width)}  {one.found:>9} of {one.maximum:>9}"
+        line = f"  {one.name.replace('_', ' ').ljust(width)}  {one.found:>9}"
+        if one.maximum < MOST:
+            line += f" of {one.maximum:>9}"
         if one.beyond:
             what = "refused" if one.enforced else "measured only"
             line += out.style(f"  {one.beyond} beyond: {what}", "red" if one.enforced else "yellow")
@@ -176,7 +180,7 @@ def _measures(measures: tuple[Measure, ...]) -> dict[str, Any]:
     return {
         one.name: {
             "found": one.found,
-            "maximum": one.maximum,
+            "maximum": one.maximum if one.maximum < MOST else None,
             "beyond": one.beyond,
             "enforced": one.enforced,
         }

@@ -13,12 +13,14 @@ from proxyd.graphql.document import Document, digest_of
 from proxyd.graphql.limits import MOST_CHARACTERS, MOST_NESTING, MOST_TOKENS
 from proxyd.graphql.refusal import Refused
 from proxyd.graphql.scan import scan
+from proxyd.graphql.schema.price import MOST
 from proxyd.graphql.variables import nesting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from proxyd.graphql.limits import Limits, Name
+    from proxyd.graphql.schema.explaining import Judge
 
 _OF_TEXTS: tuple[Name, ...] = ("document_size", "tokens", "nesting", "operations")
 _OF_OPERATIONS: tuple[Name, ...] = ("depth", "nesting", "root_fields", "fields", "aliases", "directives")
@@ -60,8 +62,10 @@ class Explanation(NamedTuple):
         return [one for one in every if one.beyond and one.enforced]
 
 
-def explain(text: str, limits: Limits, variables: Mapping[str, Any] | None = None) -> Explanation:
-    """Count what there is to count in a document, and in the variables that go with it."""
+def explain(
+    text: str, limits: Limits, variables: Mapping[str, Any] | None = None, judge: Judge | None = None
+) -> Explanation:
+    """Count what there is to count in a document, and in the variables that go with it; ``judge`` knows its schema."""
 
     def measure(found: Mapping[Name, int], names: Iterable[Name]) -> list[Measure]:
         return [
@@ -76,6 +80,7 @@ def explain(text: str, limits: Limits, variables: Mapping[str, Any] | None = Non
         return Explanation(digest_of(text), tuple(measure(of_text, _OF_TEXTS)), (), None)
     try:
         document = Document(text)
+        costs = judge.costs(document, variables or {}) if judge is not None else {}
     except Refused as refused:
         return Explanation(digest_of(text), tuple(measure(of_text, _OF_TEXTS)), (), refused)
     of_text["operations"] = len(document.operations)
@@ -90,5 +95,8 @@ def explain(text: str, limits: Limits, variables: Mapping[str, Any] | None = Non
     for operation in document.operations.values():
         facts: dict[Name, int] = {name: getattr(operation.facts, name) for name in _OF_OPERATIONS}
         measures = (*measure(facts, _OF_OPERATIONS), *more)
+        if judge is not None and operation.name in costs:
+            cost = Measure("cost", costs[operation.name], judge.maximum or MOST, judge.enforced)
+            measures = (*measures, cost)
         operations.append(Explained(operation.name, operation.type, measures))
     return Explanation(document.digest, tuple(measure(of_text, _OF_TEXTS)), tuple(operations), None)

@@ -189,3 +189,35 @@ def test_colours_are_for_terminals(run, monkeypatch):
     monkeypatch.setattr(sys, "stdout", terminal)
     run(*ROUTE)
     assert "\x1b[31m  1 beyond: refused\x1b[0m" in terminal.getvalue()
+
+
+SDL = 'type Query { orders(first: Int): [Order] @listSize(slicingArguments: ["first"]) } type Order { id: ID name: String @cost(weight: 2) }'
+PRICED = """
+query Some($n: Int) { orders(first: $n) { name } }
+query One { orders(first: 1) { id } }
+"""
+
+
+def test_what_operations_cost(run, tmp_path):
+    """Where the schema is in a file, with the variables given, beside the most that one may cost."""
+    (tmp_path / "schema.graphql").write_text(SDL)
+    more = ", schema_from: {file: schema.graphql}, cost: {max: 29}"
+    code, out, _ = run(*ROUTE, "--json", "--variables", '{"n": 10}', text=PRICED, more=more)
+    document = json.loads(out)
+    costs = [one["measures"]["cost"] for one in document["operations"]]
+    assert [(one["found"], one["maximum"], one["beyond"]) for one in costs] == [(30, 29, 1), (1, 29, 0)]
+    assert (code, document["refused_by"]) == (1, ["cost"])
+    more = ", schema_from: {file: schema.graphql}, cost: {}"
+    code, out, _ = run(*ROUTE, "--variables", '{"n": 10}', text=PRICED, more=more)
+    assert code == 0
+    assert "cost" in out
+    assert "9007199254740992" not in out
+
+
+def test_what_the_schema_does_not_know(run, tmp_path):
+    """It is told as the gateway would tell it."""
+    (tmp_path / "schema.graphql").write_text(SDL)
+    more = ", schema_from: {file: schema.graphql}"
+    code, _, err = run(*ROUTE, text="{orders(first: 1){nme}}", more=more)
+    assert code == 1
+    assert "There is no field 'nme' here" in err
