@@ -25,6 +25,7 @@ from proxyd.graphql.requests import Requests
 from proxyd.graphql.resolving import make_documents
 from proxyd.graphql.retries import Retries
 from proxyd.graphql.schema import config as schema
+from proxyd.graphql.schema.reporting import Reporting
 from proxyd.graphql.schema.source import UNKNOWN
 from proxyd.graphql.sharing import Deduplication
 from proxyd.graphql.subscriptions.settings import Subscriptions
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from proxyd.exchange import Exchange
+    from proxyd.graphql.schema.reporting import Phases
     from proxyd.graphql.schema.source import Schema
     from proxyd.graphql.steps import Step
     from proxyd.http1.headers import Headers
@@ -87,7 +89,9 @@ class GraphQL(plugin.Plugin[Config]):
         config = self.config
         self.secret_arguments = (*self.secret_arguments, "variables")
         self._outcome = Outcome(config.errors, config.metrics, config.retries, config.deduplication, self.kit)
-        self._answers = self._outcome.answers
+        self._answers: Phases = self._outcome.answers
+        if config.cost is not None and config.cost.report:
+            self._answers = Reporting(self._answers, config.cost.max, config.errors.max_size)
         limits = self.config.limits
         self._schema = schema.make_schema(self.config, self.scope, self.kit)
         self._documents = make_documents(

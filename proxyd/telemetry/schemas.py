@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from proxyd.telemetry.access_line import timestamp
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -52,7 +54,7 @@ class Schemas:
             {
                 "service": one.name,
                 "schema": one.digest,
-                "last_success": one.last_success,
+                "last_success": timestamp(one.last_success) if one.last_success else None,
                 "failing": one.failing or None,
             }
             for one in self.kept

@@ -209,3 +209,19 @@ async def test_strawberry_tells_its_schema(gateway, strawberry_backend):
     assert (await ask(proxy, '{product(id:"1"){price}}')).status_code == 403
     assert (await ask(proxy, '{product(id:"1"){related(first:"x"){id}}}')).status_code == 400
     assert await strawberry_backend.ask("{__typename}") == {"__typename": "Query"}
+
+
+async def test_who_asks_is_told_the_cost(gateway, backend):
+    """In a header, and in the response, beside what the backend has put there."""
+    proxy = await gateway(edge(backend.port, cost={"max": 30, "report": True}))
+    asking = {"GraphQL-Cost": "report"}
+    told = await ask(proxy, "{orders{id}}", headers=asking)
+    assert told.headers["graphql-cost"] == "10"
+    assert told.json()["extensions"] == {"cost": {"requested": 10, "maximum": 30}}
+    assert len(told.json()["data"]["orders"]) == 2
+    silent = await ask(proxy, "{orders{id}}")
+    assert "graphql-cost" not in silent.headers
+    assert "extensions" not in silent.json()
+    refused = await ask(proxy, "{a:orders{id} b:orders{id} c:orders{id} d:orders{id}}", headers=asking)
+    assert refused.headers["graphql-cost"] == "40"
+    assert refused.status_code == 400

@@ -33,6 +33,8 @@ class Config(Weights):
     """What an operation may cost; without, costs are only computed."""
     mode: Literal["enforce", "measure"] = "enforce"
     """Whether what costs more is refused, or only counted as such."""
+    report: bool = False
+    """Whether clients that send ``GraphQL-Cost: report`` are told what a request costs, by header and in the response."""
 
 
 class Cost(Step):

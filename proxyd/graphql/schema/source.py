@@ -41,7 +41,7 @@ class Introspected(plugin.Config):
     """How long an answer may take."""
     wait: int = Field(5000, ge=0, le=60_000)
     """Milliseconds that requests wait for the first schema; after that they are refused with 503."""
-    max_size: int = Field(8_388_608, gt=0)
+    max_size: int = Field(33_554_432, gt=0)
     """Bytes of the largest answer."""
 
     @field_validator("headers")

@@ -161,6 +161,8 @@ class Weighed:
 def _nodes(graph: GraphQLSchema) -> Iterator[tuple[str, Any]]:
     """Iterate over what a schema's file says, by coordinate."""
     for kind in graph.type_map.values():
+        if kind.ast_node is None and not kind.extension_ast_nodes:
+            continue  # it was introspected, or is built in
         for node in (kind.ast_node, *(kind.extension_ast_nodes or ())):
             if node is not None:
                 yield kind.name, node

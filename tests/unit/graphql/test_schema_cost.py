@@ -15,6 +15,7 @@ from proxyd.graphql.document import Document
 from proxyd.graphql.refusal import Refused
 from proxyd.graphql.schema.cost import cost_of
 from proxyd.graphql.schema.known import from_sdl
+from proxyd.graphql.schema.reporting import extended
 from proxyd.graphql.schema.weights import Table, Weights
 from proxyd.plugins.graphql import GraphQL
 
@@ -338,3 +339,20 @@ def test_the_schema_is_one_that_servers_take():
     assert build_schema(
         'directive @cost(weight: String!) on FIELD_DEFINITION type Query { a: Int @cost(weight: "1") }'
     )
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"data":{"a":1.50}}', b'{"data":{"a":1.50},"extensions":{"cost":{"requested":3}}}'),
+        (b'{"data":1} \n', b'{"data":1,"extensions":{"cost":{"requested":3}}}'),
+        (b"{}", b'{"extensions":{"cost":{"requested":3}}}'),
+        (b'{"extensions":{"a":1}}', b'{"extensions":{"a":1,"cost":{"requested":3}}}'),
+        (b'{"extensions":null}', b'{"extensions":{"cost":{"requested":3}}}'),
+        (b'[{"data":1}]', b'[{"data":1}]'),
+        (b"nonsense", b"nonsense"),
+    ],
+)
+def test_a_cost_goes_into_the_extensions(body, expected):
+    """And the rest of a response stays as it was written."""
+    assert extended(body, {"requested": 3}) == expected
