@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 NAME: Final = r"[_A-Za-z][_0-9A-Za-z]*"
 PATTERN: Final = rf"^{NAME}(\.(\*|{NAME}(\({NAME}:\))?))?$"
+EXACT: Final = rf"^{NAME}(\.{NAME}(\({NAME}:\))?)?$"
 _PARTS: Final = re.compile(rf"({NAME})(?:\.(?:(\*)|({NAME})(?:\(({NAME}):\))?))?")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 log = get_logger("graphql")
 
 _OK = 200
+_HOLDS = re.compile(rb'"__schema"\s*:')
 _RETRY = 1.0  # seconds after a failure, doubled with each further one, up to the interval
 
 # Older servers do not know of deprecated input; for those that do, what is deprecated is asked for, as it may be used.
@@ -152,7 +154,7 @@ class Fetching(Schema):
         """Return the answer; raises _FetchError."""
         for place in range(self._query, len(_QUERIES)):
             text = await self._ask(_QUERIES[place])
-            if b'"__schema"' in text or place == len(_QUERIES) - 1:
+            if _HOLDS.search(text) or place == len(_QUERIES) - 1:
                 self._query = place
                 break
         return text

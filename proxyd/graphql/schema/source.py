@@ -11,7 +11,6 @@ from proxyd import plugin
 from proxyd.graphql.refusal import Refused
 from proxyd.graphql.schema.known import MAX_SDL, Known, SchemaError, from_sdl
 from proxyd.http1.headers import Headers, is_field_value
-from proxyd.model.base import Milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,10 +34,10 @@ class Introspected(plugin.Config):
     """Where the service is asked, behind its own path."""
     headers: dict[HeaderName, str] = Field(default_factory=dict, repr=False)
     """Headers for it, as an Authorization; values may refer to vaults."""
-    interval: Milliseconds = 60_000
-    """How long until it is asked again, a tenth more or less."""
-    timeout: Milliseconds = 10_000
-    """How long an answer may take."""
+    interval: int = Field(60_000, ge=100, le=86_400_000)
+    """Milliseconds until it is asked again, a tenth more or less."""
+    timeout: int = Field(10_000, ge=1, le=600_000)
+    """Milliseconds that an answer may take."""
     wait: int = Field(5000, ge=0, le=60_000)
     """Milliseconds that requests wait for the first schema; after that they are refused with 503."""
     max_size: int = Field(33_554_432, gt=0)

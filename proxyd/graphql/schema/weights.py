@@ -21,7 +21,7 @@ from graphql import (
 from pydantic import Field
 
 from proxyd import plugin
-from proxyd.graphql.schema.coordinates import PATTERN, Relatives
+from proxyd.graphql.schema.coordinates import EXACT, Relatives
 from proxyd.graphql.schema.price import MOST
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ class Weights(plugin.Config):
     """What a field weighs that returns a scalar or an enum."""
     mutation: Weight = 10
     """What a mutation weighs beside its fields."""
-    weights: dict[Annotated[str, Field(pattern=PATTERN)], Weight] = Field(default_factory=dict)
+    weights: dict[Annotated[str, Field(pattern=EXACT)], Weight] = Field(default_factory=dict)
     """Weights of fields, types, arguments, input fields and enum values, by their coordinates, before those of @cost."""
-    list_sizes: dict[Annotated[str, Field(pattern=PATTERN)], ListSize] = Field(default_factory=dict)
+    list_sizes: dict[Annotated[str, Field(pattern=EXACT)], ListSize] = Field(default_factory=dict)
     """Sizes of the lists of fields, by their coordinates, before those of @listSize."""
 
 
@@ -132,8 +132,15 @@ class Table:
 
     def size(self, parent: Any, name: str) -> ListSize | None:
         """Return what is said of a field's list."""
-        found = (self._sizes.get(f"{owner.name}.{name}") for owner in self.owners(parent, name))
-        return next((one for one in found if one is not None), None)
+        sizes = [self._sizes.get(f"{owner.name}.{name}") for owner in self.owners(parent, name)]
+        if sizes and sizes[0] is not None:
+            return sizes[0]
+        usual = self.config.default_list_size
+        return max(
+            (one for one in sizes if one is not None),
+            key=lambda one: usual if one.assumed_size is None else one.assumed_size,
+            default=None,
+        )
 
 
 class Weighed:

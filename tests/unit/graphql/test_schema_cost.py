@@ -330,6 +330,8 @@ def test_strangers_in_the_configuration_are_refused(tmp_path):
     for config in ({"weights": {"User.nope": 1}}, {"list_sizes": {"Query.nope": {}}}):
         with pytest.raises(ValidationError, match="nope in the schema"):
             plugin(tmp_path, SDL, cost=config)
+    with pytest.raises(ValidationError, match="pattern"):
+        plugin(tmp_path, SDL, cost={"weights": {"User.*": 1}})
     with pytest.raises(ValidationError, match="cost needs schema_from"):
         GraphQL.Config(cost={})
 
