@@ -41,16 +41,14 @@ if TYPE_CHECKING:
 CODE = "GRAPHQL_VALIDATION_FAILED"
 MAX_NAME = 64  # characters of a client's own name that it is told
 
-# Comparing fields that may have to be merged is what takes longest; the library gives up at ten times as much, after
-# half a second. So a field can stand some 200 times in one selection.
-overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 50_000
-
 
 class Config(plugin.Config):
     """Validation of documents, where the schema is known."""
 
     max_errors: int = Field(10, gt=0, le=100)
     """After how many errors a document is not looked at any further."""
+    max_work: int = Field(20_000, gt=0, le=500_000)
+    """How much may be compared to find fields that cannot be merged; a field that stands n times in one selection takes n²."""
 
 
 # What a client is told, by the rule that it has broken; {} is the name that it wrote itself.
@@ -130,20 +128,24 @@ class Validation(Step):
     def __init__(self, schema: Schema, config: Config) -> None:
         self._schema = schema
         self._max_errors = config.max_errors
+        self._max_work = config.max_work
 
     def __repr__(self) -> str:
         return f"<Validation {self._schema!r}>"
 
     def learn(self, document: Document) -> None:
         """Validate it; raises Refused with what is wrong."""
-        errors = problems(self._schema.known().graph, document, self._max_errors)
+        errors = problems(self._schema.known().graph, document, self._max_errors, self._max_work)
         if errors:
             raise Refused(400, CODE, errors[0]["message"], errors=errors)
 
 
-def problems(graph: GraphQLSchema, document: Document, max_errors: int) -> list[dict[str, Any]]:
+def problems(
+    graph: GraphQLSchema, document: Document, max_errors: int, max_work: int = 20_000
+) -> list[dict[str, Any]]:
     """Return what is wrong with a document, as a response lists it."""
     assert document.syntax is not None  # noqa: S101  # it is there while steps learn
+    overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = max_work  # read as a validation begins
     try:
         found = validate(graph, document.syntax, _RULES, max_errors, hide_suggestions=True)
     except RecursionError:
