@@ -222,8 +222,8 @@ class Downstream(Intake):
     def go_away(self) -> None:
         """End a tunnel in good order: both ends are sent a close frame, and nothing behind it."""
         tunnel = self._tunnel
-        if tunnel is not None and not tunnel.leaving and not self._closing and (bye := tunnel.go_away()):
-            self._transport.write(bye)
+        if tunnel is not None and not tunnel.leaving and not self._closing:
+            tunnel.go_away(self._transport.write)
 
     def write(self, data: bytes) -> None:
         """Send bytes of the answer, or of a tunnel."""

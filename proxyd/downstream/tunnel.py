@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from proxyd.http1.websocket import GOING_AWAY, Frames, close_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from proxyd.carrier import Pipe
 
 
@@ -43,15 +45,14 @@ class Tunnel:
         self._outward.feed(data)
         return True
 
-    def go_away(self) -> bytes:
-        """Send the upstream a close frame, and return the client's.
+    def go_away(self, write: Callable[[bytes], None]) -> None:
+        """Send both ends a close frame, the client first: ``other`` may close the connection on its own.
 
         An end that is in the middle of a frame, was sent a close frame before, or was told that no more comes, gets
         none: it sees the connection close.
         """
         self.leaving = True
+        if self._outward.between and not self._outward.closed and not self.ended:
+            write(close_frame(GOING_AWAY, masked=False))
         if self._inward.between and not self._inward.closed:
             self.other.write(close_frame(GOING_AWAY, masked=True))
-        if self._outward.between and not self._outward.closed and not self.ended:
-            return close_frame(GOING_AWAY, masked=False)
-        return b""

@@ -29,6 +29,7 @@ from proxyd.graphql.schema.reporting import Reporting
 from proxyd.graphql.schema.source import UNKNOWN
 from proxyd.graphql.sharing import Deduplication
 from proxyd.graphql.subscriptions.settings import Subscriptions
+from proxyd.graphql.subscriptions.sockets import Sockets
 from proxyd.graphql.subscriptions.sources import Sources
 from proxyd.graphql.subscriptions.streams import Examine, make_streams
 from proxyd.graphql.variables import Variables
@@ -111,6 +112,14 @@ class GraphQL(plugin.Plugin[Config]):
         requests = self.config.requests
         self._entry = Entry(Front(requests), self._examiner, limits, requests.max_upload_size)
         self._entry.carry = self._streams.carry if self._streams is not None else None
+        self._sockets = Sockets(
+            self.config.subscriptions,
+            self._examiner,
+            self._outcome,
+            self.kit,
+            self.scope,
+            self._sources.open,
+        )
 
     def _steps(self) -> list[Step]:
         """Return what operations are held to, the cheapest first."""
@@ -133,6 +142,10 @@ class GraphQL(plugin.Plugin[Config]):
         if self._documents is not None:
             await self._documents.stop()
 
+    def rewrite(self, exchange: Exchange) -> Awaitable[None] | None:
+        """Take WebSockets whose first message is what authenticates."""
+        return self._sockets.rewrite(exchange) if exchange.request.upgrade else None
+
     def access(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """Examine what is asked; only what has not come yet is waited for."""
         self._answers.prepare(exchange)
@@ -140,16 +153,19 @@ class GraphQL(plugin.Plugin[Config]):
             entered = self._streams.enter(exchange)
             if not isinstance(entered, Examine):
                 return entered
-        if self._schema is not None and self._schema.now is None and not exchange.request.upgrade:
+        if self._schema is not None and self._schema.now is None:
             return self._once_known(exchange, self._schema)
-        return self._entry.access(exchange)
+        return self._enter(exchange)
+
+    def _enter(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
+        return (self._sockets if exchange.request.upgrade else self._entry).access(exchange)
 
     async def _once_known(self, exchange: Exchange, known: Schema) -> Reply | None:
         """Wait until the schema is known, or refuse the request."""
         await known.wait()
         if known.now is None:
             return refuse(exchange, UNKNOWN.again())
-        found = self._entry.access(exchange)
+        found = self._enter(exchange)
         return found if found is None or isinstance(found, Reply) else await found
 
     def header_filter(self, exchange: Exchange, status: int, headers: Headers) -> Reply | None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 from proxyd.clock import DeadlineWheel
 from proxyd.exchange import Client, Exchange
+from proxyd.graphql.subscriptions.backend import BackendSocket
+from proxyd.graphql.subscriptions.protocols import TRANSPORT
 from proxyd.graphql.subscriptions.shared import Shares
 from proxyd.graphql.subscriptions.shared_source import SharedSource
 from proxyd.graphql.subscriptions.sse_backend import EventBackend
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from proxyd.clock import Watched
     from proxyd.graphql.document import Operation
     from proxyd.graphql.steps import Step
+    from proxyd.graphql.subscriptions.protocols import Protocol
     from proxyd.graphql.subscriptions.settings import Subscriptions
     from proxyd.graphql.subscriptions.source import Holder, Source
     from proxyd.plugin import Kit
@@ -43,13 +46,13 @@ class Sources:
     def __repr__(self) -> str:
         return f"<Sources {'sse' if self._speaks_events else 'websocket'} {self._shares!r}>"
 
-    def open(self, way: Way, holder: Holder) -> Source:
-        """Return the source of one client."""
+    def open(self, way: Way, holder: Holder, protocol: Protocol = TRANSPORT) -> Source:
+        """Return the source of one client, who speaks the protocol, or none of WebSockets."""
         if self._path:
             way = cast("Way", At(way, self._path))
         if self._shares is None:
-            return self._own(way, holder)
-        return SharedSource(self._shares, way.exchange, holder, partial(self._own, way))
+            return self._own(way, holder, protocol=protocol)
+        return SharedSource(self._shares, way.exchange, holder, partial(self._own, way, protocol=protocol))
 
     def shares(self, operation: Operation) -> bool:
         """Tell whether an operation is shared."""
@@ -60,8 +63,12 @@ class Sources:
         if self._shares is not None:
             self._shares.stop()
 
-    def _own(self, way: Way, holder: Holder, *, alone: bool = False) -> Source:
-        return EventBackend(way, holder, self._settings.max_result_size, alone=alone)
+    def _own(
+        self, way: Way, holder: Holder, *, alone: bool = False, protocol: Protocol = TRANSPORT
+    ) -> Source:
+        if self._speaks_events:
+            return EventBackend(way, holder, self._settings.max_result_size, alone=alone)
+        return BackendSocket(way, holder, self._settings, protocol)
 
     # --- for everybody ---------------------------------------------------------------------------------------
 

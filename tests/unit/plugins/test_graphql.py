@@ -417,7 +417,8 @@ def test_a_refusal_that_is_kept_holds_on_to_no_request():
 
 
 def test_what_upgrades_is_another_part_s():
-    """A handshake has no operation."""
+    """A handshake has no operation, which nobody holds against it; what it offers to speak counts."""
     made = exchange(method="GET")
     made.request.upgrade = "websocket"
-    assert make(GraphQL).access(made) is None
+    assert make(GraphQL).access(made).message.startswith("Sec-WebSocket-Protocol")
+    assert make(GraphQL, subscriptions={"other_protocols": "pass"}).access(made) is None
