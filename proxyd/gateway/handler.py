@@ -141,14 +141,25 @@ class Handler:
                 return
         if exchange.carrier is None:
             self.forwarder.start(exchange, route, sink)
-            return
+        else:
+            self._carry(exchange, route, sink)
+
+    def _carry(self, exchange: Exchange, route: CompiledRoute, sink: ClientSink) -> None:
         way = self._meet(exchange, route, sink)
         way.attach()
         if (
             exchange.upgraded and exchange.permit is not None
         ):  # it has its WebSocket already, and waits for nothing
             exchange.permit.left(exchange, self.now())
-        exchange.carrier.carry()
+        try:
+            exchange.carrier.carry()
+        except Exception as error:  # noqa: BLE001  # the same
+            log_failure(exchange, error)
+            if exchange.status:
+                way.abort()
+            else:
+                way.reply(Reply(500, fault=True))
+            exchange.carrier.gone()
 
     def _meet(self, exchange: Exchange, route: CompiledRoute, sink: ClientSink) -> Way:
         """Return the way of an exchange that a plugin carries; the plugin is handed it once."""

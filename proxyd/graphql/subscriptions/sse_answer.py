@@ -4,79 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxyd.exchange import Reply
-from proxyd.graphql.subscriptions.sse import COMMENT, COMPLETE, MEDIA_TYPE
-from proxyd.http1.headers import Headers
+from proxyd.graphql.subscriptions.sse import COMPLETE
+from proxyd.graphql.subscriptions.sse_stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from proxyd.carrier import Way
+    from proxyd.exchange import Reply
     from proxyd.graphql.document import Operation
     from proxyd.graphql.request import Asked
     from proxyd.graphql.subscriptions.source import Holder, Source, Subscription
+    from proxyd.graphql.subscriptions.sse_stream import Pace
 
     Opening = Callable[[Way, Holder], Source]
     """How a source is made for the client at the end of a way."""
-
-
-def stream_headers() -> Headers:
-    """Return the fields of an answer by a stream of events."""
-    return Headers.of([(b"Content-Type", MEDIA_TYPE + b"; charset=utf-8"), (b"Cache-Control", b"no-cache")])
-
-
-class Stream:
-    """The way of a stream of events: begun, kept alive by comments, and ended once."""
-
-    __slots__ = ("_interval", "_quiet_since", "begun", "deadline", "over", "slot", "way")
-
-    def __init__(self, interval: float) -> None:
-        self.way: Way
-        self.begun = False
-        self.over = False
-        self.deadline = 0.0
-        self.slot = 0
-        self._interval = interval  # seconds of silence after which a comment is sent
-        self._quiet_since = 0.0
-
-    def __repr__(self) -> str:
-        return f"<Stream {'over' if self.over else 'open' if self.begun else 'ahead'}>"
-
-    def begin(self) -> bool:
-        """Begin to answer; false where a filter of the route has answered instead."""
-        if self.over or not self.way.begin(200, stream_headers()):
-            self.over = True
-            return False
-        self.begun = True
-        self.send(COMMENT)
-        self.way.watch(self, self._quiet_since + self._interval)
-        return True
-
-    def send(self, data: bytes) -> None:
-        """Send an event, or a comment."""
-        if not self.over:
-            self._quiet_since = self.way.now()
-            self.way.send(data)
-
-    def end(self) -> None:
-        """End the stream; without a ``complete`` before it, clients come back."""
-        if not self.over:
-            self.over = True
-            self.deadline = 0.0
-            self.way.end()
-
-    def gone(self) -> None:
-        """Hear that the client is."""
-        self.over = True
-        self.deadline = 0.0
-
-    def deadline_passed(self) -> None:
-        """Keep the connection alive; a client that is slow needs nothing more to read."""
-        if self.over:
-            return
-        if self.way.now() >= self._quiet_since + self._interval:
-            self.send(COMMENT)
-        self.way.watch(self, self._quiet_since + self._interval)
 
 
 class EventAnswer:
@@ -98,14 +40,14 @@ class EventAnswer:
         opening: Opening,
         asked: Asked,
         operation: Operation,
-        interval: float,
+        pace: Pace,
         encode: Callable[[bytes], bytes],
     ) -> None:
         self._opening = opening
         self._asked = asked
         self._operation = operation
         self._encode = encode
-        self._stream = Stream(interval)
+        self._stream = Stream(pace, self.leave)
         self._source: Source | None = None
         self._subscription: Subscription | None = None
         self._slow = False
@@ -169,13 +111,9 @@ class EventAnswer:
 
     def lost(self, code: int, reason: str) -> None:
         """Tell the client that there is no backend, or have it come back."""
-        del code, reason
+        del reason
         self._source = self._subscription = None
-        if self._stream.begun:
-            self._stream.end()
-        elif not self._stream.over:
-            self._stream.over = True
-            self._stream.way.reply(Reply(502, fault=True))
+        self._stream.lose(code)
 
     def backend_writable(self, writable: bool) -> None:
         """Never matter: its one operation is asked for already."""

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from proxyd.exchange import Reply
 from proxyd.graphql.subscriptions.sse import labelled_complete, labelled_next
-from proxyd.graphql.subscriptions.sse_answer import Stream
+from proxyd.graphql.subscriptions.sse_stream import Stream
 from proxyd.graphql.subscriptions.sse_tokens import identity_of, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from proxyd.carrier import Way
-    from proxyd.exchange import Exchange
+    from proxyd.exchange import Exchange, Reply
     from proxyd.graphql.document import Operation
     from proxyd.graphql.request import Asked
     from proxyd.graphql.subscriptions.source import Source, Subscription
     from proxyd.graphql.subscriptions.sse_answer import Opening
+    from proxyd.graphql.subscriptions.sse_stream import Pace
 
 TOKEN_BYTES = 24
 
@@ -128,7 +128,7 @@ class EventConnection:
         reservations: Reservations,
         token: str,
         opening: Opening,
-        interval: float,
+        pace: Pace,
     ) -> None:
         self.identity = self.whose = ""
         self.until = 0.0
@@ -136,7 +136,7 @@ class EventConnection:
         self._reservations = reservations
         self._token = token
         self._opening = opening
-        self._stream = Stream(interval)
+        self._stream = Stream(pace, self.leave)
         self._source: Source | None = None
         self._opened = False
         self._operations: dict[str, Part] = {}
@@ -215,13 +215,9 @@ class EventConnection:
 
     def lost(self, code: int, reason: str) -> None:
         """Tell the client that there is no backend, or have it come back."""
-        del code, reason
+        del reason
         self._source = None
-        if self._stream.begun:
-            self._stream.end()
-        elif not self._stream.over:
-            self._stream.over = True
-            self._stream.way.reply(Reply(502, fault=True))
+        self._stream.lose(code)
         self._let_go()
 
     def backend_writable(self, writable: bool) -> None:

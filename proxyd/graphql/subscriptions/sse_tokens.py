@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import secrets
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlencode
@@ -38,7 +39,11 @@ def identity_of(exchange: Exchange) -> str:
     if exchange.credential is not None:
         return f"credential:{exchange.credential.id}"
     claims = exchange.claims
-    return f"claims:{claims.get('iss')}:{claims.get('sub')}" if claims is not None else ""
+    if claims is None:
+        return ""
+    if "sub" in claims:
+        return f"claims:{claims.get('iss')}:{claims['sub']}"
+    return f"claims:{json.dumps(claims, sort_keys=True)}"  # of nobody in particular: this very token's
 
 
 def token_of(exchange: Exchange) -> str | None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import orjson
+
 from proxyd.exchange import Reply
 from proxyd.graphql.accept import accepted
+from proxyd.graphql.refusal import Refused
 from proxyd.graphql.subscriptions.sse import Once, next_event
 from proxyd.graphql.subscriptions.sse_answer import EventAnswer
 from proxyd.graphql.subscriptions.sse_connection import Acting, EventConnection, Opener, Reservations
+from proxyd.graphql.subscriptions.sse_stream import Pace
 from proxyd.graphql.subscriptions.sse_tokens import Reserving, Tokens, operation_id_of, refusal, token_of
 from proxyd.graphql.subscriptions.told import telling
 from proxyd.http1.headers import Headers
@@ -40,7 +44,7 @@ class EventStreams:
         events = config.events
         self._sources = sources
         self._translates = config.backend_protocol not in {"auto", "sse"}
-        self._interval = events.keep_alive
+        self._pace = Pace(events.keep_alive, kit.clock.time)
         self._most = config.max_operations
         self._opening = sources.open if results is None else telling(sources.open, results)
         self._encode = Once(next_event)
@@ -111,7 +115,7 @@ class EventStreams:
         return Reply(201, body=token.encode(), headers=headers)
 
     def _make(self, reservations: Reservations, token: str) -> EventConnection:
-        return EventConnection(reservations, token, self._opening, self._interval)
+        return EventConnection(reservations, token, self._opening, self._pace)
 
     def _open(self, exchange: Exchange, connection: EventConnection, token: str) -> Reply | None:
         if not accepted(exchange.headers.get(b"accept")).events:
@@ -124,7 +128,7 @@ class EventStreams:
     # --- behind that -----------------------------------------------------------------------------------------
 
     def carry(self, exchange: Exchange, asked: Asked, operation: Operation) -> None:
-        """Take an operation that has been examined: carry it, or let it be passed on."""
+        """Take an operation that has been examined: carry it, or let it be passed on. Raises Refused."""
         if (
             self._translates
             and self._single
@@ -138,7 +142,8 @@ class EventStreams:
         elif accepted(exchange.headers.get(b"accept")).events and (
             self._translates or self._sources.shares(operation)
         ):
-            exchange.carrier = EventAnswer(self._opening, asked, operation, self._interval, self._encode)
+            _check_written(asked)
+            exchange.carrier = EventAnswer(self._opening, asked, operation, self._pace, self._encode)
 
     def _add(
         self, exchange: Exchange, connection: EventConnection, asked: Asked, operation: Operation
@@ -165,6 +170,15 @@ def make_streams(
     ):
         return None
     return EventStreams(config, kit, sources, results)
+
+
+def _check_written(asked: Asked) -> None:
+    """See that what has come in a query string can be asked for in a body; raises Refused."""
+    try:
+        orjson.dumps(asked.members)
+    except orjson.JSONEncodeError:  # a number that is too long, or half a character
+        message = "The request holds what cannot be passed on as JSON"
+        raise Refused(400, "BAD_REQUEST", message, well_formed=False) from None
 
 
 def _stop(exchange: Exchange, connection: EventConnection) -> Reply:

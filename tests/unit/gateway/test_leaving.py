@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from conversation import GET, Step, service
+from conversation import GET, Step, error, service
 
 from proxyd import plugin
 from proxyd.http1.headers import Headers
 
 BEGUN = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+BROKEN = error(500, b"Internal Server Error", b"An unexpected error occurred")
 
 
 class Stream:
@@ -78,6 +79,24 @@ async def test_the_end_of_the_process_is_told_of(talk, client):
         client.is_closed(),
     )
     assert STREAMS[0].heard == ["leave"]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_carrier_that_fails_is_answered_for(talk, client, monkeypatch, begun):
+    """By 500, or by the end of the connection where its answer has begun; it is told to let go."""
+
+    def carry(stream):
+        if begun:
+            stream.way.begin(200, Headers.of([(b"Content-Type", b"text/plain")]))
+        raise ValueError
+
+    monkeypatch.setattr(Stream, "carry", carry)
+    await talk(
+        client.sends(GET),
+        *([client.receives(BEGUN), client.is_aborted()] if begun else [client.receives(BROKEN)]),
+        talk.logged("GET / 200 aborted" if begun else "GET / 500"),
+    )
+    assert STREAMS[0].heard == ["gone"]
 
 
 async def test_a_stream_holds_no_place_of_overload_control(talk, client):

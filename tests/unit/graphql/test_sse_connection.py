@@ -13,6 +13,7 @@ from proxyd.graphql.request import Asked
 from proxyd.graphql.subscriptions.settings import Subscriptions
 from proxyd.graphql.subscriptions.sources import Sources
 from proxyd.graphql.subscriptions.sse_connection import EventConnection, Opener, Reservations
+from proxyd.graphql.subscriptions.sse_stream import Pace
 from proxyd.graphql.subscriptions.sse_tokens import Tokens, identity_of, token_of
 from proxyd.graphql.subscriptions.streams import Examine, make_streams
 from proxyd.http1.headers import Headers
@@ -180,7 +181,15 @@ def test_a_token_stands_in_the_header_or_in_the_query():
     assert token_of(exchange_of("?a=1&token=t%2e0")) == "t.0"
     assert token_of(exchange_of("?token=q", x_graphql_event_stream_token="h")) == "h"
     assert token_of(exchange_of("?xtoken=q")) is None
-    assert identity_of(exchange_of(claims={"iss": "i", "sub": "s"})) == "claims:i:s"
+
+
+def test_who_asks_is_who_was_found_out():
+    """A token that names nobody stands for itself alone."""
+    assert identity_of(exchange_of()) == ""
+    assert identity_of(exchange_of(consumer=Consumer(), claims={"sub": "s"})) == "consumer:c1"
+    assert identity_of(exchange_of(claims={"iss": "i", "sub": "s", "exp": 1})) == "claims:i:s"
+    one, other = ({"iss": "i", "exp": number} for number in range(2))
+    assert identity_of(exchange_of(claims=one)) != identity_of(exchange_of(claims=other))
 
 
 # --- reservations of the gateway's own -----------------------------------------------------------------------
@@ -220,14 +229,20 @@ class Way:
 
     def __init__(self, exchange):
         self.exchange = exchange
+        self.time = 0.0
         self.sent = []
         self.replies = []
 
     def now(self):
-        return 0.0
+        return self.time
 
     def watch(self, thing, deadline):
-        thing.deadline = deadline
+        self.watched, self.deadline = thing, deadline
+
+    def pass_time(self):
+        """Let it be the time that is watched."""
+        self.time = self.deadline
+        self.watched.deadline_passed()
 
     def begin(self, status, headers):
         self.sent.append(status)
@@ -271,7 +286,7 @@ def reserve(clock, backends):
         return backends[-1]
 
     def make(reservations, token):
-        return EventConnection(reservations, token, opening, 12.0)
+        return EventConnection(reservations, token, opening, Pace(12.0, clock))
 
     kept = Reservations(4, 2, 30.0, clock)
 
@@ -353,16 +368,37 @@ def test_a_backend_that_is_away_is_told_by_a_status(reserve, backends):
     """And by the end of the stream, where that has begun: the client comes back."""
     one = exchange_of()
     ways = []
-    for opened in (False, True):
+    for opened, code in ((False, 1012), (False, 4401), (False, 4403), (False, 1013), (True, 1012)):
         token = reserve(one)
         ways.append(Way(one))
         reserve.kept.open(token, ways[-1])
         if opened:
             backends[-1].holder.opened(b"")
-        backends[-1].holder.lost(1012, "gone")
-    assert (ways[0].replies, ways[0].sent) == ([502], [])
-    assert (ways[1].replies, ways[1].sent) == ([], [200, b":\n\n", "end"])
+        backends[-1].holder.lost(code, "gone")
+    assert [way.replies for way in ways] == [[502], [401], [403], [503], []]
+    assert [way.sent for way in ways] == [[], [], [], [], [200, b":\n\n", "end"]]
     assert repr(reserve.kept) == "<Reservations open=0 ahead=0>"
+
+
+def test_a_stream_lasts_as_long_as_the_credentials(reserve, backends, clock):
+    """Behind that, its client has to show others."""
+    clock.value = 1000.0
+    one = exchange_of(claims={"sub": "s", "exp": 1020})
+    token = reserve(one)
+    way = Way(one)
+    reserve.kept.open(token, way)
+    backends[0].holder.opened(b"")
+    way.pass_time()
+    assert (way.time, way.sent) == (12.0, [200, b":\n\n", b":\n\n"])
+    way.pass_time()
+    assert (way.time, way.sent[3:], backends[0].heard[-1]) == (20.0, ["end"], "close")
+    way.pass_time()
+    late = exchange_of(claims={"sub": "s", "exp": 900})
+    way = Way(late)
+    reserve.kept.open(reserve(late), way)
+    backends[1].holder.opened(b"")
+    way.pass_time()
+    assert (way.time, way.sent) == (0.0, [200, b":\n\n", "end"])
 
 
 def test_a_drain_ends_the_stream(reserve, backends):
@@ -524,3 +560,6 @@ def test_an_operation_without_a_token_has_a_stream_of_its_own():
         assert client.streams.enter(one).__class__ is Examine
         client.streams.carry(one, Asked({}), Document("subscription { news }").operation(None))
         assert (one.carrier is not None) is carried
+    one = asking("HEAD", accept="text/event-stream")
+    client.streams.carry(one, Asked({}), Document("{ a }").operation(None))
+    assert one.carrier is None
