@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from e2e_gateway import config_for
 from e2e_graphql import needs_node
@@ -83,6 +85,13 @@ async def test_an_error_is_one_of_the_operation(case, ask):
         assert "Cannot query field" in str(told), told
 
 
+async def heard(client):
+    """Return the first result that a client tells of."""
+    while "next" not in (line := await client.line()):
+        pass
+    return line
+
+
 @pytest.mark.parametrize("protocol", [MODERN, SSE])
 async def test_many_hear_one_subscription(protocol, ask, graphql_backends):
     """Clients of all protocols that ask for the same share one subscription at the backend, the last of them ends it."""
@@ -91,15 +100,11 @@ async def test_many_hear_one_subscription(protocol, ask, graphql_backends):
     told = {"backend_protocol": protocol, "shared": {"fields": ["messages"]}}
     clients = [await ask(kind, "/yoga", spec, **told) for kind in ("ws", "ws", "sse", "legacy")]
     await graphql_backends.listened(1, channel)
-    heard = set()
-    while len(heard) < len(clients):  # a client that came late hears the next one
+    hearing = [asyncio.create_task(heard(client)) for client in clients]
+    while not all(one.done() for one in hearing):  # who comes late hears a later one
         assert await graphql_backends.publish("news", channel) == 1
-        for number, client in enumerate(clients):
-            if number not in heard:
-                while "next" not in (line := await client.line()):
-                    pass
-                assert line == {"next": {"data": {"messages": "news"}}}
-                heard.add(number)
+        await asyncio.wait(hearing, timeout=0.1)
+    assert [one.result() for one in hearing] == [{"next": {"data": {"messages": "news"}}}] * len(clients)
     for client in clients:
         await client.close()
     await graphql_backends.listened(0, channel)
