@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from proxyd.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
 # Kong looks at 100, and at 1000 if told so; a million would hold every request up for seconds.
 MAX_FIELDS: Final = 2000
@@ -49,6 +49,9 @@ class Fields:
 
     def __contains__(self, name: bytes | None) -> bool:
         return any(one.name == name for one in self._fields)
+
+    def __iter__(self) -> Iterator[Field]:
+        return iter(self._fields)
 
     def named(self, name: bytes) -> list[Field]:
         """Return the fields of a name, in order."""

@@ -48,6 +48,10 @@ class Form(Fields):
             self._delimiter + parts[-1],
         )
 
+    def is_plain(self, body: bytes) -> bool:
+        """Tell whether the body it was made of has the delimiter nowhere but between parts, so that nobody can find other ones."""
+        return body.startswith(self._delimiter) and body.count(self._delimiter) == len(self._fields) + 1
+
     def _renamed(self, one: Field, name: bytes) -> Field:
         head, blank, content = one.text.partition(b"\r\n\r\n")
         span = _span(head)

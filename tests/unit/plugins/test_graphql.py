@@ -79,6 +79,11 @@ def test_statuses_of_what_is_asked(body, with_response, with_json, code):
         ([(b"content-type", b"application/x-www-form-urlencoded")], 415, "UNSUPPORTED_MEDIA_TYPE"),
         ([(b"content-type", b"multipart/form-data; boundary=b")], 415, "UNSUPPORTED_MEDIA_TYPE"),
         ([(b"content-type", b"application/json; charset=utf-16")], 415, "UNSUPPORTED_MEDIA_TYPE"),
+        (
+            [(b"content-type", b"application/json; charset=utf-8; charset=utf-16")],
+            415,
+            "UNSUPPORTED_MEDIA_TYPE",
+        ),
         ([JSON, (b"content-encoding", b"gzip")], 415, "UNSUPPORTED_MEDIA_TYPE"),
         ([JSON, (b"accept", b"text/html")], 406, "NOT_ACCEPTABLE"),
         ([JSON, (b"accept", b"*/*;q=0")], 406, "NOT_ACCEPTABLE"),
@@ -187,7 +192,23 @@ def test_get_where_it_is_not_taken():
     assert reply.headers.get(b"allow") == b"POST"
 
 
-@pytest.mark.parametrize("query", ["query=%7Bb%7D", "a=1&operationName=B", "%71uery=%7Bb%7D", "QUERY=b"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "query=%7Bb%7D",
+        "a=1&operationName=B",
+        "%71uery=%7Bb%7D",
+        "QUERY=b",
+        "documentId=1",
+        "doc_id=1",
+        "id=1",
+        "a=1;query=b",
+        "query[]=b",
+        "+query=b",
+        "query%00a=b",
+        "exten%C5%BFions=1",
+    ],
+)
 def test_post_with_parameters_in_its_url(query):
     """Some servers would take them instead of the body's."""
     assert told(asked(JSON, target=f"/graphql?{query}", body=QUERY)[1]) == (400, "json", BAD)
@@ -368,6 +389,14 @@ def form(*parts):
     return ("".join(written) + "--b--\r\n").encode()
 
 
+ASKED = '{"query": "mutation A { a }"}'
+
+
+def headed(line):
+    """Return a form whose operations have one more line in their head."""
+    return form(("operations", ASKED)).replace(b"\r\n\r\n", f"\r\n{line}\r\n\r\n".encode(), 1)
+
+
 def test_files():
     """Come with an operation where that is allowed, and are not looked at."""
     body = form(("operations", '{"query": "mutation A { a }"}'), ("map", "{}"), ("0", "x"))
@@ -386,11 +415,50 @@ def test_files():
         form(("operations", "{")),
         form(("operations", '{"query": 1}')),
         b'--b\r\nContent-Disposition: form-data; x="operations"\r\n\r\n{}\r\n--b--\r\n',
+        form(("operations", ASKED), ("map", "{}"), ("map", "{}")),
+        form(("operations", ASKED), ("map", "[]")),
+        form(("operations", ASKED), ("map", '{"0":"variables.a"}')),
+        form(("operations", ASKED), ("map", '{"0":["query"]}')),
+        form(("operations", ASKED), ("map", '{"0":["variables.a","extensions.persistedQuery"]}')),
+        form(("operations", ASKED), ("map", '{"0":["0.query"]}')),
+        form(("operations", ASKED), ("map", '{"0":["variables.a"],"0":["query"]}')),
+        form(("operations", ASKED), ("_charset_", "gbk")),
+        form(('operations"; name*="utf-8', ASKED)),
+        form(("operations", ASKED), ('x"; name*0="operations', ASKED)),
+        b"\r\n" + form(("operations", ASKED)),
+        form(("operations", ASKED), ("0", "x\n--b\nContent-Disposition: form-data; name=operations\n\n{}")),
+        headed("Content-Transfer-Encoding: quoted-printable"),
+        headed("Content-Transfer-Encoding : BASE64"),
+        headed("Content-Type: application/json; charset=gbk"),
+        headed("Content-Type: application/json; charset=utf-8; charset=utf-7"),
+        headed('Content-Disposition: form-data; name="x"'),
+        headed(" folded"),
+        headed("X: y\nContent-Transfer-Encoding: base64"),
     ],
 )
 def test_forms_that_are_no_request(body):
-    """Whatever is wrong with them."""
+    """Whatever is wrong with them, or may be read in two ways."""
     assert told(asked(FORM, PREFLIGHTED, body=body, requests={"uploads": True})[1]) == (400, "json", BAD)
+
+
+def test_forms_as_clients_write_them():
+    """Their heads may say what they like of files, and repeat of themselves what is so anyway."""
+    for body in (
+        headed("Content-Type: application/json; charset=UTF-8"),
+        headed("Content-Transfer-Encoding: 8bit"),
+        form(
+            ("operations", ASKED),
+            ("map", '{"0":["variables.files.0"],"1":["0.variables.file"]}'),
+            ('0"; filename="name; x.txt', "a\r\n--c\r\n"),
+        ),
+    ):
+        assert asked(FORM, PREFLIGHTED, body=body, requests={"uploads": True})[1] is None
+    chrome = (b"content-type", b"multipart/form-data; boundary=----WebKitFormBoundaryAbC")
+    body = form(("operations", ASKED)).replace(b"--b", b"------WebKitFormBoundaryAbC")
+    assert asked(chrome, PREFLIGHTED, body=body, requests={"uploads": True})[1] is None
+    twice = (b"content-type", b"multipart/form-data; boundary=b; boundary=c")
+    _, reply = asked(twice, PREFLIGHTED, body=form(("operations", ASKED)), requests={"uploads": True})
+    assert told(reply) == (400, "json", BAD)
 
 
 # --- the rest --------------------------------------------------------------------------------------------------
