@@ -8,7 +8,7 @@ from proxyd.exchange import Operated
 from proxyd.graphql.cache import Cache
 from proxyd.graphql.document import Document, digest_of
 from proxyd.graphql.limits import Lengths, Limits
-from proxyd.graphql.naming import is_named, not_supported
+from proxyd.graphql.naming import have_text_alone, is_named, not_supported
 from proxyd.graphql.refusal import Refused
 from proxyd.graphql.steps import Step
 
@@ -49,7 +49,9 @@ class Examiner:
         """
         if self._resolver is not None:
             return self._resolver.resolve(exchange, asked)
-        if not asked.query and is_named(asked):
+        if asked.query:
+            have_text_alone(asked)
+        elif is_named(asked):
             asked.refused = not_supported()
         return None
 

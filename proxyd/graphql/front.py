@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl
 
 from proxyd.graphql.accept import accepted
 from proxyd.graphql.refusal import Refused
+from proxyd.graphql.request import parameters_in
 from proxyd.http1.headers import Headers
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ MULTIPART: Final = b"multipart/form-data"
 _PLAIN: Final = frozenset({_JSON, b"application/json; charset=utf-8", b"application/json;charset=UTF-8"})
 # Those that a browser sends without asking first (Fetch, CORS-safelisted request-header).
 _SIMPLE: Final = frozenset({b"application/x-www-form-urlencoded", MULTIPART, b"text/plain", b""})
-_PARAMETERS: Final = frozenset({"query", "operationname", "variables", "extensions"})
-_CHARSETS: Final = frozenset({b"", b"utf-8", b"utf8"})
+_CHARSETS: Final = frozenset({b"utf-8", b"utf8"})
 
 
 class Front:
@@ -82,7 +81,7 @@ class Front:
             if media == MULTIPART and self._uploads:
                 self._prevent(headers)
                 return UPLOAD
-            if media != _JSON or _charset(parameters) not in _CHARSETS:
+            if media != _JSON or not _is_utf8(parameters):
                 raise _unsupported()
         if b"content-encoding" in headers and headers.get(b"content-encoding") != b"identity":
             raise _unsupported("The body must not be compressed")
@@ -126,20 +125,18 @@ class Front:
             raise Refused(400, "CSRF_PREVENTED", message, well_formed=False)
 
 
-def _charset(parameters: bytes) -> bytes:
+def _is_utf8(parameters: bytes) -> bool:
+    """Tell whether no parameter says otherwise, of several charsets either."""
     for parameter in parameters.split(b";"):
         name, _, value = parameter.partition(b"=")
-        if name.strip(b" \t").lower() == b"charset":
-            return value.strip(b' \t"').lower()
-    return b""
+        if name.strip(b" \t").lower() == b"charset" and value.strip(b' \t"').lower() not in _CHARSETS:
+            return False
+    return True
 
 
 def _refuse_parameters(query: str) -> None:
-    """Refuse a POST that has a document in its URL too, which some servers would take instead of the body's."""
-    text = query[1:].lower()
-    if "%" not in text and not any(name in text for name in _PARAMETERS):
-        return
-    if any(name in _PARAMETERS for name, _ in parse_qsl(text, keep_blank_values=True)):
+    """Refuse a POST that names a document in its URL too, which some servers would take instead of the body's."""
+    if parameters_in(query[1:]):
         raise Refused(
             400,
             "BAD_REQUEST",

@@ -33,6 +33,8 @@ def hash_of(asked: Asked) -> str:
     value = given.get("sha256Hash") if isinstance(given, dict) else None
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST:
         raise _bad(f"extensions.{EXTENSION} must be an object with version and sha256Hash")
+    if len({key.upper().casefold() for key in given}) != len(given):
+        raise _bad(f"extensions.{EXTENSION} has a name more than once, in other capitals")
     if given.get("version") != VERSION:
         raise _bad(f"extensions.{EXTENSION}.version must be {VERSION}")
     return value
@@ -40,17 +42,30 @@ def hash_of(asked: Asked) -> str:
 
 def id_of(asked: Asked) -> str:
     """Return the document's name otherwise, empty where there is none; raises Refused."""
+    found = ""
     for member in MEMBERS:
         value = asked.members.get(member)
         if value is not None:
             if not isinstance(value, str) or not 0 < len(value) <= LONGEST:
                 raise _bad(f"{member} must be a string of 1 to {LONGEST} characters")
-            return value
-    return ""
+            found = _either(found, value)
+    return found
+
+
+def name_of(asked: Asked) -> str:
+    """Return the one document's name, empty where there is none; raises Refused, for two names too."""
+    return _either(hash_of(asked), id_of(asked))
+
+
+def _either(one: str, other: str) -> str:
+    """Return the name that there is. Which of two a backend would take, nobody can tell."""
+    if one and other and one.removeprefix(SHA256) != other.removeprefix(SHA256):
+        raise _bad("The request names more than one document")
+    return one or other
 
 
 def is_named(asked: Asked) -> bool:
-    """Tell whether a request without a document means to name one."""
+    """Tell whether a request means to name a document, beside the one that it sends or without one."""
     return EXTENSION in asked.extensions or not _MEMBERS.isdisjoint(asked.members)
 
 
@@ -71,6 +86,12 @@ def not_supported() -> Refused:
 def not_found() -> Refused:
     """Return the refusal of a hash that is not known: clients then send the document as well."""
     return Refused(200, "PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound", headers=_PRIVATE.copy())
+
+
+def have_text_alone(asked: Asked) -> None:
+    """Take the names out of a request that sends its document: a backend might look for another document by them."""
+    if is_named(asked):
+        spell_out(asked, asked.query)
 
 
 def spell_out(asked: Asked, text: str) -> None:

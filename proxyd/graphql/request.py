@@ -7,11 +7,13 @@ there twice, or once more with other capitals, which some frameworks take for th
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, unquote_plus, urlencode
 
 import orjson
 
+from proxyd.graphql.naming import MEMBERS
 from proxyd.graphql.refusal import Refused
 
 if TYPE_CHECKING:
@@ -20,7 +22,11 @@ if TYPE_CHECKING:
 MAX_ARGUMENTS: Final = 100  # of a query string
 
 _KINDS: Final[dict[str, type]] = {"query": str, "operationName": str, "variables": dict, "extensions": dict}
-_LOWER: Final = frozenset(name.lower() for name in _KINDS)
+_EXACT: Final = frozenset((*_KINDS, *MEMBERS))
+_FOLDED: Final = frozenset(name.lower() for name in _EXACT)
+
+# What some readers of query strings see before, within or behind a name: spaces and dots, brackets for members, a NUL as its end.
+_NAME: Final = re.compile(r"[^A-Za-z]*([^\[\].:\s\0]*)")
 
 
 class Asked:
@@ -68,7 +74,7 @@ def read_members(members: Any, size: int) -> Asked:
     for name, value in members.items():
         kind = _KINDS.get(name)
         if kind is None:
-            if name.lower() in _LOWER:
+            if _fold(name) in _FOLDED and name not in _EXACT:
                 raise _bad("The names of parameters are written as the specification has them")
         elif value is not None and type(value) is not kind:
             raise _bad(f"{name} must be {'a string' if kind is str else 'an object'}")
@@ -102,6 +108,25 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+def _fold(name: str) -> str:
+    """Return what is the same for names that some reader takes for one: Go's also lets a long s stand for an s."""
+    return name.upper().casefold()
+
+
+def parameters_in(text: str) -> list[str]:
+    """Return the names in a query string that any reader takes for a parameter of GraphQL, as they are written.
+
+    Some end a parameter at a semicolon too, and take ``query[]`` for ``query``.
+    """
+    found = []
+    for pair in text.replace(";", "&").split("&"):
+        name = unquote_plus(pair.partition("=")[0])
+        match = _NAME.match(name)
+        if match is not None and _fold(match[1]) in _FOLDED:
+            found.append(name)
+    return found
+
+
 def read_query(query: str) -> Asked:
     """Read the parameters of a GET, without the ``?``. Raises Refused."""
     try:
@@ -111,6 +136,10 @@ def read_query(query: str) -> Asked:
     members: dict[str, Any] = dict(pairs)
     if len(members) != len(pairs):
         raise _bad("The query string has an argument more than once")
+    if ";" in query:
+        raise _bad("A semicolon is written as %3B, since it ends an argument for some servers")
+    if not _EXACT.issuperset(parameters_in(query)):
+        raise _bad("The names of parameters are written as the specification has them")
     for name in ("variables", "extensions"):
         if members.get(name):
             members[name] = decode(members[name].encode(), name)

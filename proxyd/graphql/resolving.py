@@ -8,7 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxyd.graphql import persisted, safelist
-from proxyd.graphql.naming import SHA256, hash_of, id_of, not_found, not_supported, spell_out
+from proxyd.graphql.naming import (
+    MEMBERS,
+    SHA256,
+    hash_of,
+    have_text_alone,
+    name_of,
+    not_found,
+    not_supported,
+    spell_out,
+)
 from proxyd.graphql.refusal import Refused
 from proxyd.graphql.roles import Roles
 
@@ -77,7 +86,7 @@ class Documents:
                 if self._listed is not None:
                     self._listed.hold(exchange, asked)
                 return None
-            name = hash_of(asked) or id_of(asked)
+            name = name_of(asked)
             return self._find(exchange, asked, name) if name else None
         except Refused as refused:
             asked.refused = refused
@@ -91,15 +100,14 @@ class Documents:
     def _offer(self, exchange: Exchange, asked: Asked) -> None:
         """See whether the client wants its document kept."""
         kept = self._kept
-        if kept is None or not asked.extensions:
-            return
-        name = hash_of(asked)
-        if name:
+        name = hash_of(asked) if kept is not None and asked.extensions else ""
+        if kept is not None and name:
             kept.check(name, asked.query)
             self._count(exchange, "offered")
             asked.offered = (name, asked.query)
-            if kept.spells_out:
-                spell_out(asked, asked.query)
+            if not kept.spells_out and asked.members.keys().isdisjoint(MEMBERS):
+                return  # the backend keeps it too, by a hash that is right
+        have_text_alone(asked)
 
     def _find(self, exchange: Exchange, asked: Asked, name: str) -> Future[None] | None:
         listed, kept = self._listed, self._kept

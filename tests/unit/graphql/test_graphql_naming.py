@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from proxyd.graphql.naming import hash_of, id_of, is_named, spell_out
+from proxyd.graphql.naming import hash_of, id_of, is_named, name_of, spell_out
 from proxyd.graphql.refusal import Refused
 from proxyd.graphql.request import Asked, read_body, read_query, write_body, write_query
 
@@ -22,7 +22,6 @@ def hashed(**more):
         ({"documentId": "sha256:" + HASH}, "sha256:" + HASH),
         ({"doc_id": "123"}, "123"),
         ({"id": "123"}, "123"),
-        ({"documentId": "1", "doc_id": "2", "id": "3"}, "1"),
         ({"documentId": None, "id": "3"}, "3"),
         ({"query": "{ a }"}, ""),
     ],
@@ -94,3 +93,29 @@ def test_parameters_are_written_as_they_are_read():
     assert again.members == asked.members
     assert asked.members["query"] == "{ ä }"
     assert " " not in write_query(asked)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"documentId": "1", "doc_id": "2"},
+        {"doc_id": "2", "id": "3"},
+        {"id": "1", **hashed()},
+    ],
+)
+def test_two_names(members):
+    """Nobody can tell which of them a backend would take."""
+    with pytest.raises(Refused, match="more than one document"):
+        name_of(Asked(members))
+
+
+def test_one_name_twice():
+    """Is one name, with or without what says how it was made."""
+    assert name_of(Asked({"documentId": "sha256:" + HASH, **hashed()})) == HASH
+    assert name_of(Asked({"documentId": "1", "id": "1"})) == "1"
+
+
+def test_a_hash_in_two_spellings():
+    """Readers that do not mind capitals may take the other one."""
+    with pytest.raises(Refused, match="more than once"):
+        hash_of(Asked(hashed(SHA256HASH="b" * 64)))

@@ -85,7 +85,17 @@ def test_a_name_that_is_there_twice(body):
 
 
 @pytest.mark.parametrize(
-    "body", [b'{"Query":"{ a }"}', b'{"query":"{ a }","QUERY":"{ b }"}', b'{"operationname":"A"}']
+    "body",
+    [
+        b'{"Query":"{ a }"}',
+        b'{"query":"{ a }","QUERY":"{ b }"}',
+        b'{"operationname":"A"}',
+        b'{"query":"{ a }","DocumentID":"1"}',
+        b'{"query":"{ a }","Doc_Id":"1"}',
+        '{"query":"{ a }","variables":{"a":1},"variable\N{LATIN SMALL LETTER LONG S}":{"a":1000}}'.encode(),
+        '{"query":"{ a }","exten\N{LATIN SMALL LETTER LONG S}ions":{"persistedQuery":1}}'.encode(),
+        '{"query":"{ a }","document\N{LATIN SMALL LETTER DOTLESS I}d":"1"}'.encode(),
+    ],
 )
 def test_a_name_with_other_capitals(body):
     """Some readers take it for the parameter, this one knows it by sight only."""
@@ -122,6 +132,13 @@ def test_a_query_string():
     [
         ("query=a&query=b", "more than once"),
         ("query=a&Query=b", "names of parameters"),
+        ("query=a&documentID=b", "names of parameters"),
+        ("query=a&query[]=b", "names of parameters"),
+        ("query=a&%20query=b", "names of parameters"),
+        ("query=a&query%00=b", "names of parameters"),
+        ("query=a&variables[a]=b", "names of parameters"),
+        ("query=a&extensions.persistedQuery=b", "names of parameters"),
+        ("query=a&key=k;query=b", "semicolon"),
         ("query=%ff", "not UTF-8"),
         ("&".join(f"a{i}=1" for i in range(101)), "too many"),
         ("variables=%7B", "variables is not JSON"),
