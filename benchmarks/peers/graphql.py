@@ -21,7 +21,11 @@ QUERY = (
     "query Orders($id: ID!, $first: Int!) { customer(id: $id) { id name orders(first: $first) "
     "{ id total { amount currency } items { sku name quantity } } } }"
 )
-BODY = json.dumps({"query": QUERY, "operationName": "Orders", "variables": {"id": "48213", "first": 20}})
+# Written as JavaScript does, without spaces.
+BODY = json.dumps(
+    {"query": QUERY, "operationName": "Orders", "variables": {"id": "48213", "first": 20}},
+    separators=(",", ":"),
+)
 HEADERS = {"apikey": KEY, "Content-Type": "application/json"}
 SCHEMA = """
 type Query { customer(id: ID!): Customer }
