@@ -42,7 +42,7 @@ def identity_of(exchange: Exchange) -> str:
     if claims is None:
         return ""
     if "sub" in claims:
-        return f"claims:{claims.get('iss')}:{claims['sub']}"
+        return f"claims:{json.dumps([claims.get('iss'), claims['sub']])}"
     return f"claims:{json.dumps(claims, sort_keys=True)}"  # of nobody in particular: this very token's
 
 
@@ -52,7 +52,12 @@ def token_of(exchange: Exchange) -> str | None:
     if shown is not None:
         return shown.decode("latin-1")
     query = exchange.request.query
-    return dict(parse_qsl(query[1:])).get("token") if "token=" in query else None
+    return dict(parse_qsl(query[1:])).get("token") if _may_hold_token(query) else None
+
+
+def _may_hold_token(query: str) -> bool:
+    """Tell whether a query may have a token, whose name a backend reads in other spellings too (``%74oken``)."""
+    return "token=" in query or "%" in query
 
 
 def operation_id_of(exchange: Exchange) -> str | None:
@@ -93,12 +98,11 @@ class Tokens:
         headers, request = exchange.headers, exchange.request
         if HEADER in headers:
             headers.set(b"X-GraphQL-Event-Stream-Token", token.encode("latin-1"))
-        if "token=" in request.query:
-            members = [
-                (name, token if name == "token" else value)
-                for name, value in parse_qsl(request.query[1:], keep_blank_values=True)
-            ]
-            request.query = "?" + urlencode(members, quote_via=quote)
+        if _may_hold_token(request.query):
+            members = parse_qsl(request.query[1:], keep_blank_values=True)
+            told = [(name, token if name == "token" else value) for name, value in members]
+            if told != members:
+                request.query = "?" + urlencode(told, quote_via=quote)
         return True
 
     def _tag(self, exchange: Exchange, token: str) -> str:
