@@ -303,10 +303,14 @@ class Waiting:
             self._handler.finished(exchange, self._route)
 
     def client_writable(self, writable: bool) -> None:
-        """Hear of a slow client: nothing is being written yet."""
+        """Hear of a slow client: only to one that has its WebSocket already is anything written yet."""
+        if self._exchange.upgraded:
+            self._exchange.way.client_writable(writable)
 
     def leave(self) -> None:
-        """Hear that the process is about to end: this is a request that it still answers."""
+        """Hear that the process is about to end: a request it still answers, a WebSocket is told to come back."""
+        if self._exchange.upgraded:
+            self._exchange.way.leave()
 
 
 def _incoming_id(headers: Headers) -> str:
