@@ -114,6 +114,7 @@ class EventConnection:
         "_opening",
         "_operations",
         "_reservations",
+        "_slow",
         "_source",
         "_stream",
         "_token",
@@ -139,6 +140,7 @@ class EventConnection:
         self._stream = Stream(pace, self.leave)
         self._source: Source | None = None
         self._opened = False
+        self._slow = False
         self._operations: dict[str, Part] = {}
 
     def __repr__(self) -> str:
@@ -158,7 +160,7 @@ class EventConnection:
         """Begin an operation, now or when the stream is open."""
         part = self._operations[name] = Part(self, name, asked, operation)
         if self._opened and self._source is not None:
-            part.start(self._source)
+            part.start(self._source, slow=self._slow)
 
     def remove(self, name: str) -> None:
         """Stop an operation, if it is under way."""
@@ -182,7 +184,8 @@ class EventConnection:
 
     def writable(self, writable: bool) -> None:
         """Hold the results of a client that is slow at their source."""
-        for part in self._operations.values():
+        self._slow = not writable
+        for part in tuple(self._operations.values()):
             part.writable(writable)
 
     def leave(self) -> None:
@@ -211,7 +214,7 @@ class EventConnection:
         self._opened = True
         for part in tuple(self._operations.values()):
             if self._source is not None:
-                part.start(self._source)
+                part.start(self._source, slow=self._slow)
 
     def lost(self, code: int, reason: str) -> None:
         """Tell the client that there is no backend, or have it come back."""
@@ -330,10 +333,13 @@ class Part:
     def __repr__(self) -> str:
         return f"<Part {self._operation!r} {'over' if self._over else 'open'}>"
 
-    def start(self, source: Source) -> None:
-        """Begin it."""
+    def start(self, source: Source, *, slow: bool) -> None:
+        """Begin it; the results for a client that is slow wait at once."""
         subscription = source.subscribe(self._asked, self._operation, self)
-        self._subscription = None if self._over else subscription
+        if not self._over:
+            self._subscription = subscription
+            if slow:
+                subscription.pause()
 
     def stop(self) -> None:
         """End it."""

@@ -354,6 +354,21 @@ def test_a_stream_carries_many_operations(reserve, backends):
     assert reserve.kept.find(one, token) is None
 
 
+def test_an_operation_of_a_slow_client_waits_from_its_begin(reserve, backends):
+    """Whether it was asked for before the client was slow, or after that."""
+    one = exchange_of()
+    token = reserve(one)
+    connection = reserve.kept.open(token, Way(one))
+    add(connection, "a")
+    connection.writable(False)
+    backends[0].holder.opened(b"")
+    add(connection, "b")
+    assert backends[0].heard[1::2] == ["subscription { news }"] * 2
+    assert backends[0].heard[2::2] == ["pause"] * 2
+    connection.writable(True)
+    assert backends[0].heard[5:] == ["resume"] * 2
+
+
 def test_a_stream_is_found_by_its_owner_alone(reserve):
     """Whoever else has the token finds none."""
     token = reserve(exchange_of(consumer=Consumer()))
