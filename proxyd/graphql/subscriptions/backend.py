@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from proxyd.graphql.subscriptions.source import Holder, Listener
     from proxyd.http1.message import ResponseHead
 
+BAD = 400  # the first status of a refusal
 FAREWELL = 2.0  # seconds for the backend to answer our close frame
 
 log = get_logger("graphql")
@@ -99,6 +100,7 @@ class BackendSocket:
         self._held = 0  # operations that are paused
         self._heard = False  # anything, since it was last asked for
         self._pinged = False
+        self._writable = True
         self.deadline = 0.0
         self.slot = 0
 
@@ -123,11 +125,13 @@ class BackendSocket:
         else:
             self._protocol = protocol
             pipe.write(self._frames.text(protocol.init(self._payload)))
+            self._watch()  # for the acknowledgement
         return self
 
     def head(self, head: ResponseHead) -> None:
         """Take an answer that is no tunnel: the backend refuses the handshake."""
-        self._fail(*of_status(head.status), f"the backend answers a handshake with {head.status}")
+        outcome = of_status(head.status) if head.status >= BAD else UNREACHABLE
+        self._fail(*outcome, f"the backend answers a handshake with {head.status}")
 
     def data(self, data: bytes) -> None:
         """Read over its body."""
@@ -181,7 +185,7 @@ class BackendSocket:
                     continue
                 if isinstance(event, bytes):
                     self._take(event)
-                elif isinstance(event, Ping) and self._pipe is not None:
+                elif isinstance(event, Ping) and self._pipe is not None and self._writable:
                     self._pipe.write(self._frames.pong(event.payload))
         except Broken as broken:
             self._break(broken.code, broken.reason)
@@ -211,7 +215,7 @@ class BackendSocket:
                 one.listener.next(result.payload)
         elif kind is Kind.COMPLETE or kind is Kind.ERROR:
             self._end_operation(result)
-        elif kind is Kind.PING:
+        elif kind is Kind.PING and self._writable:
             self._write(self._protocol.pong(result.payload))
         elif kind is Kind.ACKNOWLEDGED:
             if not self._open:
@@ -232,7 +236,8 @@ class BackendSocket:
             one.listener.failed(listed(result.payload))
 
     def writable(self, writable: bool) -> None:
-        """Hear whether the backend takes more."""
+        """Hear whether the backend takes more; while it does not, its pings are not answered."""
+        self._writable = writable
         if not self._closing:
             self._holder.backend_writable(writable)
 
@@ -303,9 +308,11 @@ class BackendSocket:
         self._way.watch(self, self._way.now() + self._settings.ping_interval)
 
     def deadline_passed(self) -> None:
-        """Ask a silent backend whether it is there, and give it up when it did not answer."""
+        """Ask a silent backend whether it is there, and give it up when it did not answer, or has never begun."""
         if self._closing:
             self._cut()
+        elif not self._open:
+            self._fail(*of_status(504), "the backend has not acknowledged connection_init in time")
         elif self._heard or self._held:
             self._watch()
         elif self._pinged:

@@ -8,6 +8,7 @@ import orjson
 
 from proxyd.graphql.refusal import Refused
 from proxyd.graphql.request import read_members
+from proxyd.graphql.subscriptions.outcomes import UNREACHABLE, log_failure
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -34,6 +35,9 @@ class Client(Protocol):
 
     def send_complete(self, identity: bytes) -> None:
         """Send an operation's end."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Say why this is the end."""
 
 
 class Rules:
@@ -113,8 +117,14 @@ class Active:
 
     def resolved(self, future: Future[None]) -> None:
         """Go on, once the document is there that the client has named."""
-        if not self.over and not future.cancelled():
-            self._operations.begin(self)
+        if self.over or future.cancelled():
+            return
+        operations = self._operations
+        try:
+            operations.begin(self)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the client is not left waiting
+            log_failure(operations.exchange, error)
+            operations.client.close(*UNREACHABLE)
 
 
 class Operations:

@@ -63,6 +63,8 @@ class Result(NamedTuple):
     payload: bytes
 
 
+DEEPEST: Final = 200  # levels of a payload that are surely written again
+
 # A message as servers write it, its payload last: then the payload is what stands before the last brace.
 _ID_FIRST: Final = re.compile(
     rb'\{\s*"id"\s*:\s*"([^"\\]*)"\s*,\s*"type"\s*:\s*"(\w+)"\s*,\s*"payload"\s*:\s*'
@@ -112,6 +114,8 @@ class Protocol:
         payload = members.get("payload")
         if not isinstance(payload, dict) and (payload is not None or kind is Kind.SUBSCRIBE):
             raise Broken(BAD_REQUEST, "payload must be an object")
+        if message.count(b"[") + message.count(b"{") > DEEPEST:
+            _check_depth(payload)
         return Request(kind, identity, payload, len(message))
 
     def init(self, payload: bytes) -> bytes:
@@ -189,6 +193,14 @@ class Protocol:
     def alive(self) -> bytes:
         """What tells the client that there is somebody, empty for the newer one, which leaves that to WebSocket."""
         return b'{"type":"ka"}' if self.queues else b""
+
+
+def _check_depth(payload: Any) -> None:
+    """See that a payload can be passed on; raises Broken."""
+    try:
+        orjson.dumps(payload)
+    except orjson.JSONEncodeError:
+        raise Broken(BAD_REQUEST, "payload is nested too deeply") from None
 
 
 def _written(word: bytes, payload: bytes) -> bytes:

@@ -591,7 +591,7 @@ async def test_a_backend_that_is_gone_sends_its_clients_back(talk):
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", 4403, "Forbidden"),
         (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", 1013, "Try again later"),
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 4400, "Bad request"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 4400, "Bad request"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 4500, "Internal server error"),
     ],
 )
 async def test_a_backend_may_refuse_the_handshake(talk, answer, code, reason):
