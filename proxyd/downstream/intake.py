@@ -43,6 +43,11 @@ class Intake(ClientConnection):
         """Whether the connection could be closed without anybody's harm."""
         return self._exchange is None and not self._buffer
 
+    @property
+    def leaving(self) -> bool:
+        """Whether streams have been told to end."""
+        return self._connections.left
+
     def attach(self, owner: ClientOwner) -> None:
         """Name who is told of the client's leaving and slowness."""
         self._owner = owner

@@ -49,6 +49,7 @@ class Connections:
         self.wheel = wheel
         self.limit = limit
         self.draining = False
+        self.left = False  # streams have been told to end
         self.grace = 0.0  # seconds that a connection may idle while draining
         self.accepted = 0
         self.refused = 0
@@ -160,7 +161,8 @@ class Connections:
                 self.wheel.watch(connection, until)
 
     def leave(self) -> None:
-        """End the streams whose clients come back elsewhere."""
+        """End the streams whose clients come back elsewhere, and those that begin from now on."""
+        self.left = True
         for connection in self:
             connection.leave()
 

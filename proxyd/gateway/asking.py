@@ -168,6 +168,11 @@ class Asked:
             if self._owner is not None:
                 self._owner.client_gone()
 
+    @property
+    def leaving(self) -> bool:
+        """Whether streams have been told to end: whoever asks has a client to be told by."""
+        return False
+
     # --- what the relay does ---------------------------------------------------------------------------------
 
     def attach(self, owner: ClientOwner) -> None:

@@ -44,6 +44,10 @@ class ClientOwner(Protocol):
 class ClientSink(Protocol):
     """One exchange's way back to its client."""
 
+    @property
+    def leaving(self) -> bool:
+        """Whether streams have been told to end, as the process does: one that begins now has to be told too."""
+
     def attach(self, owner: ClientOwner) -> None:
         """Name who is told of the client's leaving and slowness."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from proxyd.exchange import Reply
@@ -80,6 +81,7 @@ class Way:
         if not self._sink.settle_body():
             lines += b"Connection: close\r\n"
         self._head(encoder.status_line(status), headers, lines)
+        self._see_leaving()
         return True
 
     def send(self, data: bytes) -> None:
@@ -116,6 +118,7 @@ class Way:
         exchange = self.exchange
         exchange.upgraded = True
         self._head(encoder.STATUS_LINES[SWITCHING], headers, b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
+        self._see_leaving()
         return self._sink.tunnel(pipe)
 
     def close(self) -> None:
@@ -169,6 +172,11 @@ class Way:
         """Hear that the process is about to end."""
         if not self._over:
             self._carrier.leave()
+
+    def _see_leaving(self) -> None:
+        """Tell a carrier whose stream begins after those under way have been told."""
+        if self._sink.leaving:
+            asyncio.get_running_loop().call_soon(self.leave)
 
     # --- both ------------------------------------------------------------------------------------------------
 

@@ -159,6 +159,17 @@ async def test_a_drain_ends_the_stream_without_an_end_of_results(talk):
     )
 
 
+async def test_a_stream_that_begins_as_the_process_ends_is_sent_elsewhere(talk):
+    """Though the others have been told before."""
+    client = await talk.start(graphql(**SHARED))
+    await talk(
+        Step("the process is about to end", talk.connections.leave),
+        client.sends(asks()),
+        client.receives(BEGUN, PING, LAST),
+        talk.upstream.receives(asked(BODY)),
+    )
+
+
 ERRORS = b'{"errors":[{"message":"x"}]}'
 RESULT = b'{"data":{"news":1}}'
 JSON = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
