@@ -28,7 +28,12 @@ class Credentials:
 
     def put(self, payload: Mapping[str, Any] | None, headers: Headers) -> bool:
         """Replace headers by what the payload says; false where something in it cannot be a header."""
-        found = {header: value for path, header in self._paths if (value := _at(payload, path)) is not None}
+        try:
+            found = {
+                header: value for path, header in self._paths if (value := _at(payload, path)) is not None
+            }
+        except Ambiguous:
+            return False
         for header, value in found.items():
             text = value.encode("utf-8", "surrogatepass")
             if not is_field_value(text) or len(text) > MAX_CREDENTIAL:
@@ -37,12 +42,19 @@ class Credentials:
         return True
 
 
+class Ambiguous(Exception):  # noqa: N818  # the payload is at fault, nothing broke
+    """A name is there twice, in different cases: the backend, which is told both, might take the other."""
+
+
 def _at(value: Any, path: list[str]) -> str | None:
-    """Follow a path of names in lower case to a text, whatever the case of the names there."""
+    """Follow a path of names in lower case to a text, whatever the case of the names there; raises Ambiguous."""
     for name in path:
         if not isinstance(value, dict):
             return None
-        value = value.get(name) or next((value[one] for one in value if one.lower() == name), None)
+        named = [value[one] for one in value if one.lower() == name]
+        if len(named) > 1:
+            raise Ambiguous
+        value = named[0] if named else None
     return value if isinstance(value, str) and value else None
 
 

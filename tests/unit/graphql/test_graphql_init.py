@@ -276,6 +276,15 @@ def test_paths_are_followed_in_any_case():
     assert credentials.put(None, headers)
 
 
+def test_a_credential_stands_in_a_payload_once():
+    """Not once more in other capitals: the backend is told both, and might take the other."""
+    headers = Headers.of([(b"Authorization", b"old")])
+    credentials = Credentials({"headers.authorization": "Authorization"})
+    assert not credentials.put({"headers": {"authorization": "a", "Authorization": "b"}}, headers)
+    assert not credentials.put({"headers": {"authorization": "a"}, "Headers": {}}, headers)
+    assert headers.get(b"authorization") == b"old"
+
+
 @pytest.mark.parametrize(
     "header", ["Host", "X-Consumer-ID", "x_consumer_id", "Sec-WebSocket-Key", "Cookie\n"]
 )
