@@ -7,6 +7,7 @@ import random
 from collections import deque
 from typing import TYPE_CHECKING
 
+from proxyd.graphql.subscriptions.outcomes import log_failure
 from proxyd.graphql.subscriptions.sse_backend import errors_of
 
 if TYPE_CHECKING:
@@ -91,8 +92,12 @@ class Feed:
     def _open(self) -> None:
         self._timer = None
         self._began = asyncio.get_running_loop().time()
-        self._source = source = self._make(self)
-        source.open(b"")
+        try:
+            self._source = source = self._make(self)
+            source.open(b"")
+        except Exception as error:  # noqa: BLE001  # whatever it is, nobody is left waiting
+            log_failure(None, error)
+            self.failed(errors_of("The backend cannot be asked", "UPSTREAM_UNAVAILABLE"))
 
     def opened(self, payload: bytes) -> None:
         """Ask for the operation."""
@@ -127,7 +132,11 @@ class Feed:
         if audience is None:
             audience = self._audience = tuple(self._members)
         for member in audience:
-            member.deliver(payload)
+            try:
+                member.deliver(payload)
+            except Exception as error:  # noqa: BLE001  # one of many, who alone is to suffer from it
+                log_failure(None, error)
+                member.fail()
 
     def failed(self, errors: bytes) -> None:
         """Pass the failure on, and end."""
@@ -194,6 +203,13 @@ class Member:
             self._listener.completed()
         else:
             self._listener.failed(errors)
+
+    def fail(self) -> None:
+        """End for this client alone."""
+        if not self._over:
+            self._waiting.clear()
+            self.stop()
+            self._listener.failed(errors_of("Internal server error", "INTERNAL_SERVER_ERROR"))
 
     def pause(self) -> None:
         """Have results wait."""

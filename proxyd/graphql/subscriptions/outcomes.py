@@ -42,6 +42,7 @@ _OF_STATUS: Final[dict[int, Outcome]] = {
     503: (TRY_AGAIN, "Try again later"),
     504: (TRY_AGAIN, "Try again later"),
 }
+_WORDS: Final = dict([*_OF_STATUS.values(), UNREACHABLE, LOST, (BAD_REQUEST, "Bad request")])
 _RETRIED: Final = frozenset({NORMAL, GOING_AWAY, RESTARTED, TRY_AGAIN})
 
 # Of the backend's own codes, these are about what the gateway has sent, which is no business of its client's.
@@ -65,6 +66,12 @@ def of_backend_close(code: int, reason: str) -> Outcome:
     return LOST
 
 
-def log_failure(exchange: Exchange, error: Exception) -> None:
-    """Tell of an exception that nobody has expected."""
-    get_logger("graphql").error("a subscription failed", request_id=exchange.request_id, exc_info=error)
+def without_reason(code: int) -> str:
+    """Return what stands in place of the reason that a backend closes with, which may tell of its inside."""
+    return _WORDS.get(code, "")
+
+
+def log_failure(exchange: Exchange | None, error: Exception) -> None:
+    """Tell of an exception that nobody has expected; without an exchange, in what many share."""
+    request_id = exchange.request_id if exchange is not None else ""
+    get_logger("graphql").error("a subscription failed", request_id=request_id, exc_info=error)

@@ -353,6 +353,24 @@ def test_a_backend_that_was_there_for_long_is_asked_as_one_that_never_was_away(s
     assert one.results == []
 
 
+def test_the_failure_of_one_client_is_its_own(sharing, backends):
+    """Others hear the result all the same."""
+    shares = sharing()
+    one, other = Someone(shares).asks(), Someone(shares).asks()
+
+    def fail(payload):
+        raise RuntimeError(payload)
+
+    one.next = fail
+    backends[0].holder.opened(b"")
+    backends[0].listener.next(b"1")
+    backends[0].listener.next(b"2")
+    assert other.results == [b"1", b"2"]
+    assert one.results == [
+        b'[{"message":"Internal server error","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]'
+    ]
+
+
 def test_nobody_waits_for_a_backend_when_all_have_left(sharing, backends, waits):
     """What would ask again is called off."""
     shares = sharing()
