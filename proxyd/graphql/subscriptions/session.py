@@ -239,7 +239,7 @@ class Session:
 
     def lost(self, code: int, reason: str) -> None:
         """Close: the client is to come back, where that may help."""
-        self.close(code, reason)
+        self.close(code, self._sockets.rules.watching.reason(code, reason))
 
     def backend_writable(self, writable: bool) -> None:
         """Have the client wait while the backend is slow."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxyd.exchange import Operated
+from proxyd.graphql.subscriptions.outcomes import without_reason
 
 if TYPE_CHECKING:
     from proxyd.exchange import Exchange
@@ -47,6 +48,10 @@ class Watching:
         """Count a result, and return what its client is told of it."""
         self._counts.message(exchange)
         return payload if self._masker is None else self._masker.mask(exchange, payload)
+
+    def reason(self, code: int, reason: str) -> str:
+        """Return the reason that the client is told by a close frame, where the backend may have given it."""
+        return reason if self._masker is None or not self._masker.masks else without_reason(code)
 
     def errors(self, exchange: Exchange, errors: bytes) -> bytes:
         """Return what the client is told of the errors that an operation ends with."""

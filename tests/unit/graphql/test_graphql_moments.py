@@ -198,3 +198,35 @@ async def test_what_comes_behind_the_end_is_nothing(talk):
         talk.upstream.is_aborted(),
         talk.logged("GET /graphql 101"),
     )
+
+
+async def test_a_websocket_that_begins_as_the_process_ends_is_sent_elsewhere(talk):
+    """Though the others have been told before."""
+    client = await talk.start(graphql())
+    await talk(
+        Step("the process is about to end", talk.connections.leave),
+        client.sends(handshake()),
+        client.receives(agreed(), closing(1001, "Going away")),
+        client.sends(closing(1001, masked=True)),
+        client.is_closed(),
+        talk.logged("GET /graphql 101"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [(4500, "Internal server error"), (4403, "Forbidden"), (4999, ""), (1012, "The backend is gone")],
+)
+async def test_the_backends_reasons_are_masked_as_its_errors_are(talk, code, word):
+    """Libraries put the message of an exception there."""
+    config = graphql()
+    config["services"][0]["plugins"][0]["config"]["errors"] = {"mask": True}
+    client = await talk.start(config)
+    await talk(
+        *opened(talk, client),
+        talk.upstream.sends(closing(code, "connect ECONNREFUSED 10.0.0.7:5432")),
+        talk.upstream.receives(closing(code, masked=True)),
+        talk.upstream.is_ended(),
+        client.receives(closing(code, word)),
+        client.resets(),
+    )
