@@ -12,6 +12,9 @@ from proxyd.graphql.subscriptions.sse import COMPLETE, MEDIA_TYPE, next_event
 from proxyd.http1.headers import Headers
 
 MOST_TOLD: Final = 1_000_000  # of what is found beyond a limit
+LONGEST: Final = (
+    256  # characters of a message: a parser's holds a name as long as a client likes, and refusals are kept
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -38,6 +41,8 @@ class Refused(Exception):  # noqa: N818  # the request is at fault, nothing brok
         errors: Iterable[Mapping[str, Any]] | None = None,
         headers: Headers | None = None,
     ) -> None:
+        if len(message) > LONGEST:
+            message = f"{message[:LONGEST]}..."
         super().__init__(message)
         self.status = status
         self.code = code

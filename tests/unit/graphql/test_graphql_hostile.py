@@ -9,7 +9,7 @@ from proxyd.exchange import Client, Exchange
 from proxyd.graphql.examiner import Examiner
 from proxyd.graphql.limits import Counts, Limits
 from proxyd.graphql.refusal import Refused
-from proxyd.graphql.request import read_body
+from proxyd.graphql.request import read_body, read_members
 from proxyd.graphql.variables import Variables
 from proxyd.http1.headers import Headers
 from proxyd.http1.message import RequestHead
@@ -42,3 +42,16 @@ def test_what_a_flood_meets(name, examiner):
         except Refused as refused:
             met = refused.extensions.get("limit", refused.code)
         assert met in flood.meets if flood.meets else met is None, met
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{ a } NAME", "{ ...NAME }", "{ a } fragment NAME on A { ...NAME }"],
+)
+def test_what_is_kept_of_a_long_name(text, examiner):
+    """A client may write names as long as a document, of which many are remembered as refused."""
+    query = text.replace("NAME", "x" * 30_000)
+    for _ in range(2):
+        with pytest.raises(Refused) as caught:
+            examiner.examine(exchange(), read_members({"query": query}, 1))
+        assert len(caught.value.again().message) < 300
