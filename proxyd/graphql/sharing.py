@@ -76,7 +76,8 @@ class Sharing(Step):
         del asked
         operated = exchange.graphql
         alone = operated is not None and operated.count == 1
-        if operation.type != "query" or not alone or exchange.upgraded:
+        head = exchange.request.method == "HEAD"  # whose answer has no body to be looked at
+        if operation.type != "query" or not alone or exchange.upgraded or head:
             if isinstance(exchange.carrier, Member):
                 exchange.carrier = None
         elif exchange.carrier is None and not exchange.request.upgrade:

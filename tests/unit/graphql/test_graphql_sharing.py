@@ -238,3 +238,17 @@ async def test_a_query_by_get_is_shared_too(crowd):
     assert crowd.asked() == 1
     await crowd.do(crowd.talk.dialled[0].sends(answer()))
     assert all(crowd.heard(client).endswith(BODY) for client in crowd.clients)
+
+
+async def test_a_head_is_forwarded(crowd):
+    """There is no body to be masked, and what its answer says of one is not of an empty body."""
+    await crowd.start(2, errors={"mask": True})
+    asked = b"HEAD /?query=%7B%20users%20%7D HTTP/1.1\r\nHost: h\r\n\r\n"
+    await crowd.ask(asked, asked)
+    head = answer().partition(b"{")[0]
+    for end in crowd.talk.dialled:
+        await crowd.do(end.sends(head))
+    for client in crowd.clients:
+        assert crowd.heard(client).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"\r\nContent-Length: 138\r\n" not in crowd.heard(client)
+    assert (crowd.asked(), crowd.shares) == (2, 0)
