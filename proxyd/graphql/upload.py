@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from proxyd.bodies.multipart import Form
-from proxyd.errors import ProtocolError
+from proxyd.errors import ProtocolError, UnsendableError
 from proxyd.graphql.refusal import Refused
 from proxyd.graphql.request import decode, read_body, write_body
 
@@ -76,7 +76,10 @@ def _check_map(text: bytes) -> None:
 def write_upload(content_type: bytes, body: bytes, asked: Asked | list[Asked]) -> bytes:
     """Return a form with other operations, and the same files."""
     form = _form(content_type, body)
-    form.replace(OPERATIONS, write_body(asked))
+    try:
+        form.replace(OPERATIONS, write_body(asked))
+    except UnsendableError:  # it was there in escapes
+        raise _bad("operations must not hold the boundary of the form") from None
     return form.encode()
 
 

@@ -80,7 +80,7 @@ class Cost(Step):
             if self._enforced:
                 raise beyond("cost", self._max, cost)
             if operated is not None:
-                operated.exceeded += ("cost",)
+                operated.exceed("cost")
 
 
 def cost_of(operation: Operation, variables: Mapping[str, Any], table: Table) -> int:

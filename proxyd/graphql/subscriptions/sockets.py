@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxyd.exchange import Reply
+from proxyd.graphql.request import parameters_in
 from proxyd.graphql.subscriptions.credentials import Credentials
 from proxyd.graphql.subscriptions.handshake import offered
 from proxyd.graphql.subscriptions.operations import Rules
@@ -59,7 +60,12 @@ class Sockets:
         return session.begun
 
     def access(self, exchange: Exchange) -> Reply | None:
-        """Take a WebSocket that offers a subprotocol of GraphQL; refuse or let pass any other one."""
+        """Take a WebSocket that offers a subprotocol of GraphQL; refuse or let pass any other one.
+
+        A backend that does not switch answers as to any GET: none with an operation in its URL gets there unexamined.
+        """
+        if exchange.request.query and parameters_in(exchange.request.query[1:]):
+            return Reply(400, "A WebSocket has its operations in its messages, and none in the URL")
         if isinstance(exchange.carrier, Session):
             exchange.carrier.belongs_to(self)
             return None

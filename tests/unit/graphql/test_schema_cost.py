@@ -307,6 +307,15 @@ def test_a_limit_is_held_or_measured(tmp_path, most, passes, mode):
     assert who.graphql.exceeded == (() if passes or mode == "enforce" else ("cost",))
 
 
+def test_a_measured_cost_is_noted_once(tmp_path):
+    """However many operations of one WebSocket are beyond it."""
+    instance = plugin(tmp_path, SDL, cost={"max": 1, "mode": "measure"})
+    who = caller()
+    for _ in range(3):
+        examine(instance, "{all{id}}", who)
+    assert who.graphql.exceeded == ("cost",)
+
+
 def test_costs_of_a_batch_add_up(tmp_path):
     """Each operation is held to the limit for itself."""
     instance = plugin(tmp_path, SDL, cost={"max": 12})

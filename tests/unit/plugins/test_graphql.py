@@ -142,7 +142,15 @@ def test_other_methods(method):
 
 def test_preflights():
     """Ask for nothing, and are answered by whoever answers them."""
-    assert asked((b"access-control-request-method", b"POST"), method="OPTIONS")[1] is None
+    asks = (b"access-control-request-method", b"POST")
+    made, reply = asked(asks, method="OPTIONS", target="/graphql?key=1")
+    assert (reply, made.request.query) == (None, "?key=1")
+
+
+def test_a_preflight_with_a_query():
+    """Is that of a GET, whose parameters no backend sees before they are examined."""
+    made, reply = asked((b"access-control-request-method", b"GET"), method="OPTIONS", target=GET)
+    assert (reply, made.request.query) == (None, "")
 
 
 # --- GET -------------------------------------------------------------------------------------------------------
@@ -461,6 +469,12 @@ def test_forms_as_clients_write_them():
     assert told(reply) == (400, "json", BAD)
 
 
+def test_a_form_that_cannot_be_written_anew():
+    """What stands there in escapes may hold the boundary: that is the client's fault."""
+    body = form(("operations", '{"query": "{ a(b: \\"\\u002d\\u002db\\") }", "id": "1"}'))
+    assert told(asked(FORM, PREFLIGHTED, body=body, requests={"uploads": True})[1]) == (400, "json", BAD)
+
+
 # --- the rest --------------------------------------------------------------------------------------------------
 
 
@@ -490,3 +504,12 @@ def test_what_upgrades_is_another_part_s():
     made.request.upgrade = "websocket"
     assert make(GraphQL).access(made).message.startswith("Sec-WebSocket-Protocol")
     assert make(GraphQL, subscriptions={"other_protocols": "pass"}).access(made) is None
+
+
+@pytest.mark.parametrize("protocol", [b"graphql-transport-ws", b"other"])
+def test_a_handshake_with_a_query(protocol):
+    """A backend that does not switch would answer it, by HTTP and unexamined."""
+    made = exchange((b"sec-websocket-protocol", protocol), method="GET", target=GET)
+    made.request.upgrade = "websocket"
+    reply = make(GraphQL, subscriptions={"other_protocols": "pass"}).access(made)
+    assert (reply.status, made.carrier) == (400, None)
