@@ -67,6 +67,10 @@ class Asked:
         return f"<Asked {self.name or 'anonymous'} {len(self.query)} characters>"
 
 
+NOTHING: Final = Asked({})
+"""Stands for what was asked once it has been passed on, so that no operation keeps its request for as long as it lasts."""
+
+
 def read_members(members: Any, size: int) -> Asked:
     """Read one request that is decoded already, as a ``subscribe`` message holds one. Raises Refused."""
     if not isinstance(members, dict):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import orjson
 
 from proxyd.graphql.refusal import Refused
-from proxyd.graphql.request import read_members
+from proxyd.graphql.request import NOTHING, read_members
 from proxyd.graphql.subscriptions.outcomes import UNREACHABLE, log_failure
 
 if TYPE_CHECKING:
@@ -178,7 +178,8 @@ class Operations:
             return
         active.operation = operation
         self.rules.watching.begun(self.exchange, operation)
-        subscription = source.subscribe(active.asked, operation, active)
+        asked, active.asked = active.asked, NOTHING
+        subscription = source.subscribe(asked, operation, active)
         if not active.over:
             active.subscription = subscription
             if self._paused:

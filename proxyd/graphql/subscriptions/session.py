@@ -88,7 +88,11 @@ class Session:
         if self.begun is None:
             self._switch()
         elif self._state == BEGUN:
-            self._open()
+            try:
+                self._open()
+            except Exception as error:  # noqa: BLE001  # whatever it is, the client is told by a close frame
+                outcomes.log_failure(self.exchange, error)
+                self.close(*outcomes.UNREACHABLE)
 
     def refuse(self, reply: Reply) -> None:
         """Tell the client that authentication, or another phase, has refused what it said."""

@@ -47,7 +47,7 @@ class EventAnswer:
         self._asked = asked
         self._operation = operation
         self._encode = encode
-        self._stream = Stream(pace, self.leave)
+        self._stream = Stream(pace, self._cut)
         self._source: Source | None = None
         self._subscription: Subscription | None = None
         self._slow = False
@@ -82,7 +82,11 @@ class EventAnswer:
             (self._subscription.resume if writable else self._subscription.pause)()
 
     def leave(self) -> None:
-        """End the stream, so that the client asks again elsewhere."""
+        """End the stream, so that the client asks again elsewhere; what has one result goes on to it, and is not asked twice."""
+        if self._operation.type == "subscription":
+            self._cut()
+
+    def _cut(self) -> None:
         if self._stream.begun:
             self._stream.end()
             self._let_go()

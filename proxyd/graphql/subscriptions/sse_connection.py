@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from proxyd.graphql.request import NOTHING
 from proxyd.graphql.subscriptions.sse import labelled_complete, labelled_next
 from proxyd.graphql.subscriptions.sse_stream import Stream
 from proxyd.graphql.subscriptions.sse_tokens import identity_of, refusal
@@ -152,6 +153,11 @@ class EventConnection:
     def count(self) -> int:
         """How many operations are under way."""
         return len(self._operations)
+
+    @property
+    def kept(self) -> int:
+        """How many bytes are kept of operations that wait for the stream to be opened."""
+        return sum(part.size for part in self._operations.values())
 
     def __contains__(self, name: str) -> bool:
         return name in self._operations
@@ -333,9 +339,15 @@ class Part:
     def __repr__(self) -> str:
         return f"<Part {self._operation!r} {'over' if self._over else 'open'}>"
 
+    @property
+    def size(self) -> int:
+        """How many bytes are kept of what was asked."""
+        return self._asked.size
+
     def start(self, source: Source, *, slow: bool) -> None:
         """Begin it; the results for a client that is slow wait at once."""
-        subscription = source.subscribe(self._asked, self._operation, self)
+        asked, self._asked = self._asked, NOTHING
+        subscription = source.subscribe(asked, self._operation, self)
         if not self._over:
             self._subscription = subscription
             if slow:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from proxyd.plugin import Kit
 
 
+MOST_KEPT = 262_144  # bytes of the operations of a stream that is not open
+
+
 class Examine:
     """What ``enter`` returns for a request whose operation is to be examined as any."""
 
@@ -155,6 +158,8 @@ class EventStreams:
             return refusal(exchange, 409, "Operation with ID already exists")
         if connection.count >= self._most:
             return refusal(exchange, 429, "Too many operations are under way on this stream")
+        if not connection.taken and connection.kept + asked.size > MOST_KEPT:
+            return refusal(exchange, 429, "Too much is asked for before the stream is open")
         connection.add(name, asked, operation)
         return Reply(202, body=b"")
 

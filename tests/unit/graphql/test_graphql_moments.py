@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 from conversation import Step
 from graphql_wire import (
     ACK,
     INIT,
+    TICKS,
     TRANSPORT,
     agreed,
     asked,
@@ -24,6 +26,8 @@ from graphql_wire import (
 )
 
 from proxyd.graphql.examiner import Examiner
+from proxyd.graphql.request import Asked
+from proxyd.graphql.subscriptions.sources import Sources
 from proxyd.plugin import Config, Plugin
 
 __all__ = ["zeros"]
@@ -230,3 +234,35 @@ async def test_the_backends_reasons_are_masked_as_its_errors_are(talk, code, wor
         client.receives(closing(code, word)),
         client.resets(),
     )
+
+
+async def test_a_failure_behind_authentication_closes(talk, monkeypatch):
+    """Its client is told, and does not just lose the connection."""
+
+    def open_source(*_):
+        raise RuntimeError("unexpected")
+
+    monkeypatch.setattr(Sources, "open", open_source)
+    client = await talk.start(graphql(**EARLY))
+    await talk(
+        client.sends(handshake()),
+        client.receives(agreed()),
+        client.sends(up({**INIT, "payload": {"apikey": "ann"}})),
+        client.receives(closing(4500, "Internal server error")),
+        client.sends(closing(4500, masked=True)),
+        client.is_closed(),
+        talk.logged("GET /graphql 101"),
+    )
+
+
+async def test_no_request_is_kept_while_its_results_come(talk):
+    """A connection may have many large ones under way."""
+    client = await talk.start(graphql())
+    large = {"id": "a", "type": "subscribe", "payload": {"query": TICKS, "variables": {"v": "x" * 60_000}}}
+    await talk(
+        *opened(talk, client),
+        client.sends(up(large)),
+        talk.upstream.receives(up({**large, "id": "1"})),
+    )
+    assert [one for one in gc.get_objects() if isinstance(one, Asked) and one.size > 60_000] == []
+    await talk(client.resets(), talk.upstream.receives(closing(1000, masked=True)))

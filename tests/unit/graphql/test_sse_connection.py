@@ -490,11 +490,11 @@ def test_where_nothing_is_to_be_done_nobody_does_it():
 class Reserved:
     """A client of the gateway's own reservations."""
 
-    def __init__(self, **settings):
+    def __init__(self, most=1, **settings):
         self.streams = streams(
             backend_protocol="graphql-transport-ws",
             events={"single_connection": True, **settings},
-            max_operations=1,
+            max_operations=most,
         )
         self.token = self.act("PUT")[1].decode()
 
@@ -541,6 +541,25 @@ def test_operations_are_accepted_and_stopped():
     assert client.act("DELETE", "?operationId=a", token=client.token) == (200, b"")
     assert client.act("DELETE", "?operationId=a", token=client.token) == (200, b"")
     assert client.asks("b") == (202, b"")
+
+
+def test_little_is_kept_for_a_stream_that_is_not_open():
+    """However many operations are asked for; once they have gone to the backend, nothing is kept of them."""
+    client = Reserved(most=9)
+    one = exchange_of()
+    connection = client.streams._reservations.find(one, client.token)
+    operation = Document("{ a }").operation(None)
+
+    def add(name):
+        asked = Asked({"query": "{ a }", "extensions": {"operationId": name}}, 200_000)
+        reply = client.streams._add(one, connection, asked, operation)
+        return reply.status, reply.body
+
+    assert add("x") == (202, b"")
+    assert add("y") == told(429, b"Too much is asked for before the stream is open")
+    connection._operations["x"].start(Backend(None), slow=False)
+    assert connection.kept == 0
+    assert add("y") == (202, b"")
 
 
 def test_what_shows_no_token_of_ours_finds_nothing():
