@@ -38,7 +38,7 @@ FIELDS = {
         "user_agent",
         "referer",
     ),
-    *("upgraded", "aborted", "error", "error_source", "error_cause"),
+    *("upgraded", "aborted", "error", "error_source", "error_cause", "graphql"),
 }
 
 
