@@ -87,7 +87,10 @@ class Redactor:
         @lru_cache(maxsize=KEPT)
         def is_secret(name: str) -> bool:
             plain = _plain(name)
-            return plain in known or plain.endswith(ENDINGS)
+            if plain in known or plain.endswith(ENDINGS):
+                return True
+            whole, bracket, _ = unquote_plus(name).partition("[")  # a part of what is secret is, too
+            return bool(bracket) and _plain(whole) in known
 
         self._names = known
         self.is_secret = is_secret  # a new one, so that nothing decided before is remembered

@@ -24,6 +24,8 @@ from proxyd.telemetry.redact import _NAMES_OF_PAIRS, Redactor
         ("user%5Bpassword%5D=a", "user%5Bpassword%5D=REDACTED"),
         ("X-Amz-Signature=a&X-Amz-Date=b", "X-Amz-Signature=REDACTED&X-Amz-Date=b"),
         ("key=a&monkey=b", "key=REDACTED&monkey=b"),
+        ("key[a]=b&monkey[key]=c", "key[a]=REDACTED&monkey[key]=c"),
+        ("k%65y%5B0%5D=b", "k%65y%5B0%5D=REDACTED"),
         ("token=", "token="),
         ("jwt=a&jwt=b", "jwt=REDACTED&jwt=REDACTED"),
         ("?code=a", "?code=REDACTED"),
