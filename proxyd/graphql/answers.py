@@ -7,7 +7,7 @@ looked at, because it is too large or encoded otherwise, is not passed on.
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from proxyd.graphql.errors import Masker
     from proxyd.graphql.parts import Parts
 
-KEY = "graphql-answer"
-BEGINNING = 8192  # bytes of an answer that is replaced, for the log
-WATCHED = 1_048_576  # bytes of the largest answer that is read for codes alone
-NO_CODE = "none"  # of an error without one
-BAD_GATEWAY = 502
-BAD = 400  # from here on, a status says that there is no result
-_GZIP = Block.of([(b"Accept-Encoding", b"gzip")])
-_IDENTITY = Block.of([(b"Accept-Encoding", b"identity")])
-_OF_GATEWAY = {502: "BAD_GATEWAY", 503: "SERVICE_UNAVAILABLE", 504: "GATEWAY_TIMEOUT"}
-_STALE = (b"content-encoding", b"etag", b"content-md5", b"digest", b"repr-digest", b"content-digest")
+KEY: Final = "graphql-answer"
+BEGINNING: Final = 8192  # bytes of an answer that is replaced, for the log
+WATCHED: Final = 1_048_576  # bytes of the largest answer that is read for codes alone
+NO_CODE: Final = "none"  # of an error without one
+BAD_GATEWAY: Final = 502
+BAD: Final = 400  # from here on, a status says that there is no result
+_GZIP: Final = Block.of([(b"Accept-Encoding", b"gzip")])
+_IDENTITY: Final = Block.of([(b"Accept-Encoding", b"identity")])
+_OF_GATEWAY: Final = {502: "BAD_GATEWAY", 503: "SERVICE_UNAVAILABLE", 504: "GATEWAY_TIMEOUT"}
+_STALE: Final = (b"content-encoding", b"etag", b"content-md5", b"digest", b"repr-digest", b"content-digest")
 
 
 class Answers:

@@ -19,10 +19,10 @@ _MEMBERS: Final = frozenset(MEMBERS)
 SHA256: Final = "sha256:"
 EXTENSION: Final = "persistedQuery"
 VERSION: Final = 1
-LONGEST = 1024  # characters of a name
+LONGEST: Final = 1024  # characters of a name
 
 # Answers that depend on what was asked before: no cache may keep them.
-_PRIVATE = Headers.of([(b"Cache-Control", b"private, no-cache, must-revalidate")])
+_PRIVATE: Final = Headers.of([(b"Cache-Control", b"private, no-cache, must-revalidate")])
 
 
 def hash_of(asked: Asked) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from proxyd.exchange import Exchange, Operated
     from proxyd.telemetry.meter import RouteMeter
 
-OTHER = "_OTHER"
-ANONYMOUS = ""
-TYPES = frozenset({"query", "mutation", "subscription"})
-CODES = 64  # error codes that are told apart; backends make them
-NAME = 128  # characters of a name that is a label
+OTHER: Final = "_OTHER"
+ANONYMOUS: Final = ""
+TYPES: Final = frozenset({"query", "mutation", "subscription"})
+CODES: Final = 64  # error codes that are told apart; backends make them
+NAME: Final = 128  # characters of a name that is a label
 
-COST_EDGES = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 100000)
-DEPTH_EDGES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 50)
+COST_EDGES: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 100000)
+DEPTH_EDGES: Final = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 50)
 
 Events = dict[tuple[str, ...], int]
 
