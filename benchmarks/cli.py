@@ -122,7 +122,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--docs",
-        type=Path,
+        type=_tree,
         nargs="?",
         const=ROOT,
         metavar="DIR",
@@ -135,6 +135,12 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     options.rounds = options.rounds or (1 if options.quick else 3)
     options.seconds = options.seconds or (1.0 if options.quick else 4.0)
     return options
+
+
+def _tree(text: str) -> Path:
+    if not (Path(text) / published.PAGE).is_file():
+        raise argparse.ArgumentTypeError(f"{text}: has no {published.PAGE}")
+    return Path(text)
 
 
 def _chosen_from(known: list[str]) -> Callable[[str], list[str]]:

@@ -23,7 +23,7 @@ LAYERS = (
     {"graphql"},
     {"plugins", "gateway"},
     {"downstream"},
-    {"apps", "control"},
+    {"apps", "control", "database", "health"},
     {"admin"},
     {"process"},
     {"master"},
@@ -33,7 +33,7 @@ LAYERS = (
 RANK = {package: rank for rank, packages in enumerate(LAYERS) for package in packages}
 
 # Off the request path, where aiohttp is the client or the server.
-AIOHTTP = {"admin", "apps", "control"}
+AIOHTTP = {"admin", "apps", "control", "health"}
 AIOHTTP_CLIENTS = {
     "proxyd/guard/aiohttp.py",
     "proxyd/issuers/keysets.py",
