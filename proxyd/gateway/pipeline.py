@@ -50,7 +50,8 @@ def rank(plugin: Plugin[Any]) -> int:
     return _ORDER.index(tuple(kind for kind in ("route", "service", "consumer") if getattr(scope, kind)))
 
 
-def _defines(plugin: Plugin[Any], phase: str) -> bool:
+def defines(plugin: Plugin[Any], phase: str) -> bool:
+    """Whether an instance takes part in a phase."""
     if phase == "wants_body":
         return True  # whoever does not say otherwise wants every body
     return getattr(type(plugin), phase) is not getattr(Plugin, phase)
@@ -93,7 +94,7 @@ class Chooser:
     def bind(self, phase: str) -> Callable[..., Any] | None:
         """Return a method that calls the chosen instance's phase, or None where they do not define it."""
         instances = self.instances()
-        if not _defines(instances[0], phase):
+        if not defines(instances[0], phase):
             return None
         default = _method(self._default, phase) if self._default is not None else None
         by_consumer = {consumer: _method(one, phase) for consumer, one in self._by_consumer.items()}
@@ -149,6 +150,21 @@ class Pipeline:
         return tuple(phases), how
 
 
+def applicable(
+    plugins: Iterable[Plugin[Any]], route: str | None, service: str | None
+) -> list[list[Plugin[Any]]]:
+    """Return the instances that apply to a route of a service, by id: those of each plugin, in the order in which they run."""
+    by_name: dict[str, list[Plugin[Any]]] = {}
+    for plugin in plugins:
+        scope = plugin.scope
+        if scope.route in {None, route} and scope.service in {None, service}:
+            by_name.setdefault(plugin.name, []).append(plugin)
+    # Higher priority first; of equals, the name that is later in the alphabet (kong/db/dao/plugins.lua).
+    return sorted(
+        by_name.values(), key=lambda instances: (instances[0].priority, instances[0].name), reverse=True
+    )
+
+
 def build(
     plugins: Iterable[Plugin[Any]],
     route: str | None,
@@ -159,17 +175,9 @@ def build(
 
     With ``now``, the time that each of them takes is kept.
     """
-    by_name: dict[str, list[Plugin[Any]]] = {}
-    for plugin in plugins:
-        scope = plugin.scope
-        if scope.route in {None, route} and scope.service in {None, service}:
-            by_name.setdefault(plugin.name, []).append(plugin)
-    if not by_name:
+    ordered = applicable(plugins, route, service)
+    if not ordered:
         return Pipeline()
-    # Higher priority first; of equals, the name that is later in the alphabet (kong/db/dao/plugins.lua).
-    ordered = sorted(
-        by_name.values(), key=lambda instances: (instances[0].priority, instances[0].name), reverse=True
-    )
     choosers = tuple(Chooser(instances) for instances in ordered)
     named = {
         phase: [(one.name, method) for one in choosers if (method := _bind(one, phase)) is not None]
@@ -194,5 +202,5 @@ def _bind(chooser: Chooser, phase: str) -> Callable[..., Any] | None:
     instances = chooser.instances()
     if len(instances) == 1 and instances[0].scope.consumer is None:
         only = instances[0]
-        return _method(only, phase) if _defines(only, phase) else None
+        return _method(only, phase) if defines(only, phase) else None
     return chooser.bind(phase)

@@ -27,12 +27,21 @@ _LOSSES = {
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of one rule: ``paths`` are those of the route's that rank there, as text."""
+    """What came of one rule: ``paths`` are those of the route's that rank there, as text.
+
+    ``misfits`` names what of the request it does not fit, ``lost_by`` the part of its rank that another rule is better in.
+    """
 
     route: Route
     paths: str
-    matches: bool
+    misfits: tuple[str, ...]
     reason: str
+    lost_by: str = ""
+
+    @property
+    def matches(self) -> bool:
+        """Whether the rule fits the request."""
+        return not self.misfits
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +60,17 @@ def verdicts(rules: list[Rule[T]], path: str, asked: Asked, *, refused: bool) ->
     winner: Rule[T] | None = None
     result: list[Verdict] = []
     for rule in rules:
-        misfits = list(_misfits(rule, path, asked))
+        misfits = tuple(_misfits(rule, path, asked))
+        lost_by = ""
         if misfits:
             reason = "does not match: " + ", ".join(misfits)
         elif winner is not None:
-            reason = f"matches, but loses to {winner.route.name or winner.route.id}: {_loss(rule, winner)}"
+            lost_by, loss = _loss(rule, winner)
+            reason = f"matches, but loses to {winner.route.name or winner.route.id}: {loss}"
         else:
             winner = rule
             reason = "refused: its escapes, once decoded, would go elsewhere" if refused else "wins"
-        result.append(Verdict(rule.route, rule.paths, not misfits, reason))
+        result.append(Verdict(rule.route, rule.paths, misfits, reason, lost_by))
     return result
 
 
@@ -79,10 +90,11 @@ def _misfits(rule: Rule[T], path: str, asked: Asked) -> Iterator[str]:
         yield "sni"
 
 
-def _loss(rule: Rule[T], winner: Rule[T]) -> str:
+def _loss(rule: Rule[T], winner: Rule[T]) -> tuple[str, str]:
+    """Return which part of its rank a rule lost by, and that in words."""
     if rule.route is winner.route:
-        return "another path of the same route"
+        return "path", "another path of the same route"
     for field, ours, theirs in zip(rule.priority._fields, rule.priority, winner.priority, strict=True):
         if ours != theirs:
-            return _LOSSES[field].format(ours, theirs)
-    return "stands later in the file"
+            return field, _LOSSES[field].format(ours, theirs)
+    return "order", "stands later in the file"
