@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
 from proxyd import __version__
 from proxyd.admin.answers import Refusal, answer
 from proxyd.admin.catalog import BY_PATH, COLLECTIONS
+from proxyd.admin.openapi.described import described
 from proxyd.admin.reading import READERS
 from proxyd.apps.roles import roles
 from proxyd.model.complaints import complaint
@@ -25,6 +26,18 @@ if TYPE_CHECKING:
     from proxyd.admin.source import AdminSource
 
 KONG = "3.9.1"  # the version whose API this is: clients choose by it what they may ask
+
+_OBJECT: Final = {"type": "object"}
+_VALID: Final = {
+    "type": "object",
+    "required": ["message"],
+    "properties": {"message": {"const": "schema validation successful"}},
+}
+
+
+def _list(name: str) -> dict[str, Any]:
+    texts = {"type": "array", "items": {"type": "string"}}
+    return {"type": "object", "required": [name], "properties": {name: texts}}
 
 
 class About:
@@ -44,6 +57,9 @@ class About:
         app.router.add_post("/schemas/{name}/validate", self._validate)
 
     @roles(*READERS)
+    @described(
+        "Tell of the gateway: versions, settings that matter to clients, plugins.", answers={200: _OBJECT}
+    )
     async def _root(self, _request: web.Request) -> web.StreamResponse:
         settings = self._source.settings
         loaded = await self._source.loaded()
@@ -77,19 +93,23 @@ class About:
         )
 
     @roles(*READERS)
+    @described("List every path of this API.", answers={200: _list("data")})
     async def _endpoints(self, request: web.Request) -> web.StreamResponse:
         paths = {resource.canonical for resource in request.app.router.resources()}
         return answer({"data": sorted(paths)})
 
     @roles(*READERS)
+    @described("List the plugins that there are.", answers={200: _list("enabled_plugins")})
     async def _enabled(self, _request: web.Request) -> web.StreamResponse:
         return answer({"enabled_plugins": [one.name for one in PLUGINS]})
 
     @roles(*READERS)
+    @described("Return the JSON Schema of an entity.", answers={200: _OBJECT})
     async def _schema(self, request: web.Request) -> web.StreamResponse:
         return answer(_json_schema(_model(request.match_info["name"])))
 
     @roles(*READERS)
+    @described("Return the JSON Schema of a plugin's settings.", answers={200: _OBJECT})
     async def _plugin_schema(self, request: web.Request) -> web.StreamResponse:
         model = _plugin_model(request.match_info["name"])
         if model is None:
@@ -97,6 +117,7 @@ class About:
         return answer(_json_schema(model))
 
     @roles(*READERS)
+    @described("Say whether an entity would be right.", answers={200: _VALID}, body=_OBJECT)
     async def _validate(self, request: web.Request) -> web.StreamResponse:
         model = _model(request.match_info["name"])
         values = await read_object(request)
@@ -104,6 +125,7 @@ class About:
         return answer({"message": "schema validation successful"})
 
     @roles(*READERS)
+    @described("Say whether a plugin would be right.", answers={200: _VALID}, body=_OBJECT)
     async def _validate_plugin(self, request: web.Request) -> web.StreamResponse:
         values = await read_object(request)
         name = values.get("name")

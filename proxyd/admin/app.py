@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -11,25 +11,43 @@ from proxyd.admin.access import callers
 from proxyd.admin.answers import refusals
 from proxyd.admin.insight import Insight
 from proxyd.admin.loading import MAX_SIZE, Loading
+from proxyd.admin.openapi.described import described, require_descriptions
+from proxyd.admin.openapi.serving import OpenAPI
 from proxyd.admin.reading import READERS, Reading
 from proxyd.apps.roles import require_declarations, roles, roles_guard
 
 if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+
     from proxyd.admin.source import AdminSource
+
+# What the status listener's own docstrings do not say: its package knows of no documents.
+_SAYS: Final = {"type": "object", "required": ["message"], "properties": {"message": {"type": "string"}}}
+STATUS: Final = {
+    "/metrics": described(
+        "Return what Prometheus collects.", answers={200: {"type": "string"}}, media="text/plain"
+    ),
+    "/status/ready": described("Tell whether traffic should come here.", answers={200: _SAYS, 503: _SAYS}),
+}
 
 
 def admin_app(source: AdminSource, status: web.Application) -> web.Application:
     """Return the application; ``status`` is that of ``status_listen``, whose paths are here too.
 
-    Raises ValueError where a route does not say who may use it.
+    Raises ValueError where a route does not say who may use it, or what it is for.
     """
     app = web.Application(
         middlewares=[refusals, callers(source.settings.admin_tokens), roles_guard(realm="proxyd admin")],
         client_max_size=MAX_SIZE,
     )
-    for part in (About(source), Reading(source), Loading(source), Insight(source)):
+    for part in (About(source), Reading(source), Loading(source), Insight(source), OpenAPI(app)):
         part.add_to(app)
     for route in status.router.routes():
         if route.method == "GET" and route.resource is not None:
-            app.router.add_get(route.resource.canonical, roles(*READERS)(route.handler))
-    return require_declarations(app)
+            path = route.resource.canonical
+            app.router.add_get(path, STATUS.get(path, _as_it_says)(roles(*READERS)(route.handler)))
+    return require_descriptions(require_declarations(app))
+
+
+def _as_it_says(handler: Handler) -> Handler:
+    return handler

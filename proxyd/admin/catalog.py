@@ -47,6 +47,11 @@ class Collection:
         """What one entity is called: ``service``."""
         return SHAPES[self.name].noun
 
+    @property
+    def plural(self) -> str:
+        """What several are called."""
+        return "names in certificates" if self.name == "mtls_auth_credentials" else f"{self.noun}s"
+
 
 COLLECTIONS: Final = {
     name: Collection(name, *(_PATHS.get(name) or (name, name)), _KEYS.get(name, shape.name))

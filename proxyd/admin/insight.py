@@ -9,6 +9,7 @@ from proxyd.admin.about import read_object
 from proxyd.admin.answers import Refusal, answer
 from proxyd.admin.catalog import COLLECTIONS
 from proxyd.admin.explaining import Explainer, Question, QuestionError
+from proxyd.admin.openapi.described import Query, described
 from proxyd.admin.reading import READERS, find
 from proxyd.admin.show import masked
 from proxyd.apps.roles import roles
@@ -28,6 +29,19 @@ if TYPE_CHECKING:
 
 VERDICTS: Final = 50  # that are told of; of 10,000 routes, nobody reads the others
 _TEXTS: Final = ("protocol", "method", "host", "path", "sni", "consumer")
+_OBJECT: Final = {"type": "object"}
+_HEADER: Final = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+_QUESTION: Final = {
+    "type": "object",
+    "properties": {
+        **{name: {"type": ["string", "null"]} for name in _TEXTS},
+        "headers": {"type": ["object", "null"], "additionalProperties": _HEADER},
+    },
+}
+_CHAIN: Final = (
+    Query("route", "Name or id of the route."),
+    Query("consumer", "Name or id of who calls."),
+)
 
 
 class Insight:
@@ -44,6 +58,12 @@ class Insight:
         app.router.add_post("/dashboard/explain", self._explain)
 
     @roles(*READERS)
+    @described(
+        "Tell which plugins run on a route, and which scope each comes from.",
+        answers={200: _OBJECT},
+        query=_CHAIN,
+        refusals=(404,),
+    )
     async def _chain(self, request: web.Request) -> web.StreamResponse:
         wanted, consumer = request.query.get("route"), request.query.get("consumer")
         if not wanted:
@@ -55,6 +75,9 @@ class Insight:
             return answer(await asyncio.to_thread(_chain, explainer, route, consumer))
 
     @roles(*READERS)
+    @described(
+        "Tell which route a request would take, and why.", answers={200: _OBJECT}, body=_QUESTION, refusals=(404,)
+    )
     async def _explain(self, request: web.Request) -> web.StreamResponse:
         values = await read_object(request)
         texts = _texts(values)

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from proxyd.admin.answers import Refusal, answer
+from proxyd.admin.openapi.described import Query, Schema, described
 from proxyd.admin.show import flattened, show
 from proxyd.admin.source import BusyError
 from proxyd.apps.roles import roles
 from proxyd.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from proxyd.admin.source import AdminSource
     from proxyd.errors import Problem
@@ -26,6 +27,21 @@ if TYPE_CHECKING:
 MAX_SIZE: Final = 64 * 1024 * 1024  # bytes of a configuration
 RETRY_AFTER: Final = "10"  # seconds, Kong's
 _FORMS: Final = {"application/x-www-form-urlencoded", "multipart/form-data"}
+_CONFIG: Final = {
+    "type": "object",
+    "required": ["config"],
+    "properties": {"config": {"description": "A text in YAML or JSON.", "type": "string"}},
+}
+_BODY: Final[Mapping[str, Schema]] = {
+    "application/json": {"description": "A configuration, or its text in `config`.", "type": "object"},
+    "text/yaml": {"description": "A configuration.", "type": "string"},
+    **dict.fromkeys(sorted(_FORMS), _CONFIG),
+}
+_SWITCH: Final = {"enum": ["0", "1"], "default": "0"}
+_QUERY: Final = (
+    Query("check_hash", "Do nothing where it is the one that runs.", _SWITCH),
+    Query("flatten_errors", "List what is wrong, with line and column.", _SWITCH),
+)
 
 
 class Loading:
@@ -40,6 +56,9 @@ class Loading:
         app.router.add_post("/config", self._post)
 
     @roles("admin")
+    @described(
+        "Return the configuration that runs, as it was written.", answers={200: _CONFIG}, refusals=(404,)
+    )
     async def _get(self, _request: web.Request) -> web.StreamResponse:
         """Give the text away as it is, with whatever stands in it in clear."""
         text = await self._source.text()
@@ -50,6 +69,13 @@ class Loading:
         return answer({"config": text})
 
     @roles("admin")
+    @described(
+        "Replace the configuration that runs, everywhere or nowhere.",
+        answers={201: {"type": "object"}, 304: None},
+        body=_BODY,
+        query=_QUERY,
+        refusals=(429,),
+    )
     async def _post(self, request: web.Request) -> web.StreamResponse:
         text = await _text_of(request)
         digest = hashlib.sha256(text.encode()).hexdigest()

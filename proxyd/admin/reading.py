@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from proxyd.admin.answers import Refusal, answer
 from proxyd.admin.catalog import COLLECTIONS, TOP, children, parents
+from proxyd.admin.openapi.described import described
+from proxyd.admin.openapi.schemas import PAGING, listed, shown
 from proxyd.admin.paging import Page, next_path
 from proxyd.admin.show import flattened, show
 from proxyd.apps.roles import roles
@@ -21,6 +23,18 @@ if TYPE_CHECKING:
     from proxyd.model.load import Loaded
 
 READERS = ("viewer", "operator", "admin")
+
+_TEXT: Final = {"type": "string"}
+_TAG: Final = {
+    "type": "object",
+    "required": ["entity_name", "entity_id", "tag"],
+    "properties": {"entity_name": _TEXT, "entity_id": _TEXT, "tag": _TEXT},
+}
+_TAGGED: Final = {
+    "type": "object",
+    "required": ["data", "next"],
+    "properties": {"data": {"type": "array", "items": _TAG}, "next": {"type": "null"}},
+}
 
 
 class Reading:
@@ -65,6 +79,7 @@ class Reading:
 
     def _lister(self, one: Collection, above: tuple[tuple[str, str], ...]) -> Any:
         @roles(*READERS)
+        @described(f"List the {one.plural}.", answers={200: listed(one.name)}, query=PAGING)
         async def get(request: web.Request) -> web.StreamResponse:
             loaded = await self._source.loaded()
             page, offset = Page.of(request.query).of_entities(_below(loaded, request, one, above))
@@ -80,6 +95,7 @@ class Reading:
 
     def _getter(self, one: Collection, above: tuple[tuple[str, str], ...]) -> Any:
         @roles(*READERS)
+        @described(f"Return one {one.noun}.", answers={200: shown(one.name)})
         async def get(request: web.Request) -> web.StreamResponse:
             loaded = await self._source.loaded()
             entity = find(_below(loaded, request, one, above), one, request.match_info[one.name])
@@ -89,6 +105,7 @@ class Reading:
 
     def _follower(self, one: Collection, field: str, parent: Collection) -> Any:
         @roles(*READERS)
+        @described(f"Return the {parent.noun} of one {one.noun}.", answers={200: shown(parent.name)})
         async def get(request: web.Request) -> web.StreamResponse:
             loaded = await self._source.loaded()
             entity = find(_below(loaded, request, one, ()), one, request.match_info[one.name])
@@ -101,12 +118,16 @@ class Reading:
 
     def _refusing(self, one: Collection) -> Any:
         @roles("operator", "admin")
+        @described(
+            f"Refuse: {one.plural} are changed where there is a database.", answers={}, refusals=(405,)
+        )
         async def refuse(_request: web.Request) -> web.StreamResponse:
             raise Refusal.read_only(one.name)
 
         return refuse
 
     @roles(*READERS)
+    @described("List the tags that entities have.", answers={200: _TAGGED})
     async def _tags(self, request: web.Request) -> web.StreamResponse:
         loaded = await self._source.loaded()
         wanted = request.match_info.get("tag")

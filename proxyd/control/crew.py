@@ -80,6 +80,7 @@ def crew_app(source: CrewSource) -> web.Application:
 
 def _status_handler(source: CrewSource) -> Handler:
     async def get(_request: web.Request) -> web.StreamResponse:
+        """Tell how the gateway is, all workers together."""
         await source.refresh()
         summary = source.fleet.summary()
         workers = source.workers()

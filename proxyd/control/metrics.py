@@ -16,6 +16,7 @@ def metrics_handler(exposition: Exposition | FleetExposition) -> Handler:
     """Return a handler that answers in the text format or in OpenMetrics, as Accept asks."""
 
     async def get(request: web.Request) -> web.StreamResponse:
+        """Return what Prometheus collects."""
         text, content_type = await exposition.write(request.headers.get(hdrs.ACCEPT, ""))
         return web.Response(body=text, headers={hdrs.CONTENT_TYPE: content_type})
 

@@ -63,6 +63,7 @@ def ready_handler(source: Ready) -> Handler:
     """Return what answers 200, or 503 and why."""
 
     async def get(_request: web.Request) -> web.StreamResponse:
+        """Tell whether traffic should come here."""
         reason = source.not_ready()
         return json_answer({"message": reason}, 503) if reason else json_answer({"message": "ready"})
 
@@ -71,6 +72,7 @@ def ready_handler(source: Ready) -> Handler:
 
 def _status_handler(telemetry: Telemetry, source: StatusSource) -> Handler:
     async def get(_request: web.Request) -> web.StreamResponse:
+        """Tell how the gateway is."""
         return json_answer(
             {
                 "pid": os.getpid(),
