@@ -76,7 +76,10 @@ class Insight:
 
     @roles(*READERS)
     @described(
-        "Tell which route a request would take, and why.", answers={200: _OBJECT}, body=_QUESTION, refusals=(404,)
+        "Tell which route a request would take, and why.",
+        answers={200: _OBJECT},
+        body=_QUESTION,
+        refusals=(404,),
     )
     async def _explain(self, request: web.Request) -> web.StreamResponse:
         values = await read_object(request)
