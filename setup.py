@@ -60,6 +60,7 @@ COMPILED = (
     "store/consumers",
     "store/counters",
     "store/counting",
+    "store/used",
     "store/windows",
     "telemetry/access_line",
     "telemetry/date",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_from_bytes
 
 from proxyd.http1.headers import Block
+from proxyd.model.credentials import KeyAuthCredential
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _REMEMBERED: Final = 4096  # identities whose lines are kept
 
-# Kong's (kong/constants.lua, HEADERS), and what mtls-auth tells of a client's certificate.
+# Kong's (kong/constants.lua, HEADERS), and what is told of a client's certificate and of a key's scopes.
 IDENTITY_HEADERS: Final = frozenset(
     {
         b"x-anonymous-consumer",
@@ -38,6 +39,7 @@ IDENTITY_HEADERS: Final = frozenset(
         b"x-consumer-id",
         b"x-consumer-username",
         b"x-credential-identifier",
+        b"x-credential-scopes",
         b"x-credential-username",
     }
 )
@@ -85,7 +87,13 @@ def introduce(
     exchange.request.headers.put(lines)
 
 
-def identity_lines(consumer: Consumer | None, identifier: str | None, *, anonymous: bool = False) -> Block:
+def identity_lines(
+    consumer: Consumer | None,
+    identifier: str | None,
+    *,
+    anonymous: bool = False,
+    scopes: tuple[str, ...] = (),
+) -> Block:
     """Return the lines by which the upstream is told of an identity, the same ones every time."""
     return _lines(
         consumer.id if consumer is not None else None,
@@ -93,6 +101,7 @@ def identity_lines(consumer: Consumer | None, identifier: str | None, *, anonymo
         consumer.username if consumer is not None else None,
         identifier,
         anonymous,
+        " ".join(scopes),
     )
 
 
@@ -103,6 +112,7 @@ def _lines(
     username: str | None,
     identifier: str | None,
     anonymous: bool,  # a part of the key
+    scopes: str,
 ) -> Block:
     """Write the lines that tell of an identity, and name those that it leaves out."""
     told = []
@@ -112,6 +122,7 @@ def _lines(
         (b"X-Consumer-Custom-ID", custom_id),
         (b"X-Consumer-Username", username),
         (b"X-Credential-Identifier", identifier),
+        (b"X-Credential-Scopes", scopes),
         (b"X-Anonymous-Consumer", "true" if anonymous else None),
     ):
         if value:
@@ -119,6 +130,18 @@ def _lines(
         else:
             absent.append(name)
     return Block.of(told, absent)
+
+
+def scope_groups(credential: Stored | None) -> tuple[str, ...]:
+    """Return the scopes of an API key as groups, ``scope:NAME``: what groups open, they can open too."""
+    if isinstance(credential, KeyAuthCredential) and credential.scopes:
+        return _scope_groups(credential.scopes)
+    return ()
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _scope_groups(scopes: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple([f"scope:{scope}" for scope in scopes])
 
 
 def is_known(exchange: Exchange) -> bool:

@@ -18,6 +18,7 @@ from proxyd.issuers.keysets import KeySets
 from proxyd.model.base import Entity
 from proxyd.store.consumers import Consumers
 from proxyd.store.counting import Counting
+from proxyd.store.used import LastUsed
 from proxyd.telemetry.meter import Meters
 from proxyd.telemetry.operations import Operations
 from proxyd.telemetry.outputs import Outputs
@@ -133,6 +134,8 @@ class Kit:
     """What asks services outside of any client's request."""
     authorities: Mapping[str, bytes] = field(default_factory=dict)
     """Digests of the CA certificates, by id."""
+    used: LastUsed = field(default_factory=LastUsed)
+    """What hears of credentials that are used; those of all generations share it."""
     alone: bool = True
     """Whether this process is the only one of its gateway: what it keeps in memory is found by every request."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from proxyd.identity import is_known, texts_at
+from proxyd.identity import is_known, scope_groups, texts_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,7 @@ def caller_of(exchange: Exchange, groups_of: Callable[[str], tuple[str, ...]]) -
         consumer.custom_id if consumer is not None else None,
         identifier.decode("utf-8", "replace") if identifier is not None else None,
         exchange.anonymous,
-        groups,
+        (*groups, *scope_groups(exchange.credential)),
         dict(exchange.claims) if exchange.claims is not None else None,  # the gateway remembers its own
     )
 

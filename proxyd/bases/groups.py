@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxyd.identity import texts_at
+from proxyd.identity import scope_groups, texts_at
 
 if TYPE_CHECKING:
     from proxyd.exchange import Exchange
@@ -17,7 +17,7 @@ def groups_of(
     """Return a caller's groups, and whether they are vouched for in place of a consumer's own.
 
     As in Kong: somebody who has shown a credential is in the groups of the file and no others, unless ``vouched_first``.
-    The values at ``roles_claim``, a path into a token's claims, count as well.
+    The values at ``roles_claim``, a path into a token's claims, count as well, and a key's scopes as ``scope:NAME``.
     """
     consumer = exchange.consumer
     vouched = exchange.groups is not None and (
@@ -27,6 +27,9 @@ def groups_of(
         groups = exchange.groups or ()
     else:
         groups = consumers.groups(consumer.id) if consumer is not None else ()
+    scopes = scope_groups(exchange.credential)
+    if scopes:
+        groups = (*groups, *scopes)
     if roles_claim is not None and exchange.claims is not None:
         groups = tuple(dict.fromkeys((*groups, *texts_at(exchange.claims, roles_claim))))
     return groups, vouched

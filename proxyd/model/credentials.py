@@ -1,7 +1,8 @@
 """What consumers prove themselves with. Their secret fields are in no repr and no message.
 
 API keys and passwords are needed for comparing only, so a load ends with ``sealed``: what it hands over holds
-digests of them. Secrets that signatures are verified with have to be kept as they are.
+digests of them. Where ``hash`` stands in their place, the file does not hold them either (``crypto.api_keys``).
+Secrets that signatures are verified with have to be kept as they are.
 """
 
 from __future__ import annotations
@@ -9,13 +10,34 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from proxyd.crypto.api_keys import KEY_ID, SEALED
 from proxyd.model import units
 from proxyd.model.base import Stored
-from proxyd.model.grammar import Text
+from proxyd.model.grammar import Scope, Text
 
 StoredT = TypeVar("StoredT", bound=Stored)
+
+
+def _sealed(text: str) -> str:
+    if not SEALED.fullmatch(text):
+        raise ValueError("must be what proxyd makes of a key: v1:<12 hexadecimal digits>:<64 of them>")
+    return text
+
+
+def _key_id(text: str) -> str:
+    if not KEY_ID.fullmatch(text):
+        raise ValueError("must be the id in a key's text: 12 letters and digits")
+    return text
+
+
+Sealed = Annotated[
+    str, AfterValidator(_sealed), WithJsonSchema({"type": "string", "pattern": f"^{SEALED.pattern}$"})
+]
+KeyId = Annotated[
+    str, AfterValidator(_key_id), WithJsonSchema({"type": "string", "pattern": f"^{KEY_ID.pattern}$"})
+]
 Moment = Annotated[
     float,
     BeforeValidator(units.moment),
@@ -42,8 +64,16 @@ JWTAlgorithm = Literal[
 class KeyAuthCredential(Stored):
     """A consumer's API key."""
 
-    key: Text = Field(repr=False)
+    key: Text | None = Field(None, repr=False)
     """The key; once loaded, its digest."""
+    hash: Sealed | None = Field(None, repr=False)
+    """In place of it, what it is compared with under the setting key_pepper, as ``proxyd keys`` makes it; not Kong's."""
+    key_id: KeyId | None = None
+    """The id in the text of a key that proxyd has made; not Kong's."""
+    name: Text | None = None
+    """What the key is for, for whoever reads lists of them; not Kong's."""
+    scopes: tuple[Scope, ...] = Field((), max_length=64)
+    """What the key is good for, where key-auth has scopes_required; not Kong's."""
     consumer: str
     """Id of the consumer."""
     expires_at: Moment | None = None
@@ -57,8 +87,10 @@ class BasicAuthCredential(Stored):
 
     username: Text
     """Name in the Authorization header."""
-    password: Text = Field(repr=False)
+    password: Text | None = Field(None, repr=False)
     """Password, or a salted SHA-1 digest where the file says ``_transform: false``; once loaded, a digest of either."""
+    hash: Sealed | None = Field(None, repr=False)
+    """In place of it, what it is compared with under the setting key_pepper; not Kong's."""
     consumer: str
     """Id of the consumer."""
 
@@ -126,9 +158,9 @@ def kong_digest(password: str, consumer: str) -> str:
 
 def sealed(entity: StoredT, *, transform: bool) -> StoredT:
     """Return an entity without the API key or password in it; ``transform`` as in the file."""
-    if isinstance(entity, KeyAuthCredential):
+    if isinstance(entity, KeyAuthCredential) and entity.key is not None:
         return entity.model_copy(update={"key": key_digest(entity.key.encode())})
-    if isinstance(entity, BasicAuthCredential):
+    if isinstance(entity, BasicAuthCredential) and entity.password is not None:
         stored = entity.password if transform else entity.password.lower()
         return entity.model_copy(update={"password": password_digest(stored, entity.consumer)})
     return entity

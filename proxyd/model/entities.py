@@ -40,6 +40,7 @@ from proxyd.model.healthchecks import Healthchecks
 from proxyd.model.resilience import Resilience
 
 if TYPE_CHECKING:
+    from proxyd.crypto.api_keys import Pepper
     from proxyd.errors import Place
 
 __all__ = [
@@ -272,7 +273,8 @@ class SNI(Stored):
 class Configuration:
     """Every entity of one file by id, in the order of the file.
 
-    ``transform`` is the file's ``_transform``: whether passwords in it are plain and yet to be hashed.
+    ``transform`` is the file's ``_transform``: whether passwords in it are plain and yet to be hashed. ``peppers`` are what
+    keys that stand hashed in it are compared under.
     ``places`` tells by id where entities stand in the file, as far as they came from one, and where applications do,
     by ``proxyd.apps.NAME``.
     """
@@ -293,4 +295,5 @@ class Configuration:
     mtls_auth_credentials: dict[str, MTLSAuthCredential] = field(default_factory=dict)
     acls: dict[str, ACL] = field(default_factory=dict)
     transform: bool = True
+    peppers: tuple[Pepper, ...] = ()
     places: dict[str, Place] = field(default_factory=dict)

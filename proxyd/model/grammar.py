@@ -25,6 +25,7 @@ _HEADER_NAME: Final = re.compile(_FIELD_NAME)
 _METHOD: Final = re.compile(r"[A-Z][A-Z_-]*")
 _RAW_PATH: Final = re.compile(r"/(?:[A-Za-z0-9._~/:@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*")
 _PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9._~/%-]*")  # what formats 1.1 and 2.1 take for a prefix
+_SCOPE: Final = re.compile(r"[!#-+\--\[\]-~]{1,100}")
 _DEFAULT_TARGET_PORT: Final = 8000  # kong/db/dao/targets.lua
 _MAX_PORT: Final = 65_535
 _MAX_HOST: Final = 253
@@ -224,6 +225,13 @@ def check_route_header_value(text: str) -> str:
     return text
 
 
+def check_scope(text: str) -> str:
+    """Accept the name of a scope (RFC 6749 section 3.3) without commas, so that lists of them are clear."""
+    if not _SCOPE.fullmatch(text):
+        raise ValueError("must be printable ASCII without spaces, commas, quotes and \\", "orders:read")
+    return text
+
+
 def _pattern(pattern: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern})
 
@@ -243,5 +251,6 @@ RouteHeaderName = Annotated[str, AfterValidator(check_route_header), _pattern(f"
 RouteHeaderValue = Annotated[
     str, AfterValidator(check_route_header_value), WithJsonSchema({"type": "string"})
 ]
+Scope = Annotated[str, AfterValidator(check_scope), _pattern(r"^[!#-+\--\[\]-~]{1,100}$")]
 Text = Annotated[str, Field(min_length=1)]
 Status = Annotated[int, Field(ge=100, le=999)]

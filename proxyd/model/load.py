@@ -20,6 +20,7 @@ from proxyd.model.credentials import sealed
 from proxyd.model.decode import Decoder
 from proxyd.model.document import parse
 from proxyd.model.entities import Configuration
+from proxyd.model.peppers import check_peppers
 from proxyd.model.plugins import PluginChecker
 from proxyd.model.references import References, check_unique
 from proxyd.model.report import Report
@@ -144,7 +145,8 @@ def _load(
     check_unique(walk.drafts, report, secrets)
 
     checker = PluginChecker(plugins, settings.unknown_plugins, report)
-    configuration = Configuration(transform=_transform(root, report))
+    check_peppers(walk.drafts, settings.key_pepper, report)
+    configuration = Configuration(transform=_transform(root, report), peppers=settings.key_pepper)
     configuration.places.update(_places_of_apps(root, settings, report))
     for draft in walk.drafts:
         if _keep(draft, configuration, checker, decoder):

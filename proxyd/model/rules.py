@@ -13,7 +13,14 @@ from proxyd.crypto.keys import BadKeyError, from_pem
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from proxyd.model.entities import Consumer, JWTSecret, Route, Upstream
+    from proxyd.model.entities import (
+        BasicAuthCredential,
+        Consumer,
+        JWTSecret,
+        KeyAuthCredential,
+        Route,
+        Upstream,
+    )
 
 _NEEDS: Final = {
     "header": "hash_on_header",
@@ -76,9 +83,25 @@ def check_jwt_secret(secret: JWTSecret) -> None:
         raise ValueError(f"rsa_public_key {error}") from None
 
 
+def check_key(credential: KeyAuthCredential) -> None:
+    """Refuse a credential that has no key, or two."""
+    if (credential.key is None) == (credential.hash is None):
+        raise ValueError("needs a key, or a hash in its place", "proxyd keys create makes a key and its hash")
+    if credential.key_id is not None and credential.hash is None:
+        raise ValueError("key_id has no use beside key", "leave it out")
+
+
+def check_password(credential: BasicAuthCredential) -> None:
+    """Refuse a credential that has no password, or two."""
+    if (credential.password is None) == (credential.hash is None):
+        raise ValueError("needs a password, or a hash in its place")
+
+
 RULES: Final[Mapping[str, Callable[[Any], None]]] = {
     "routes": check_route,
     "consumers": check_consumer,
     "upstreams": check_upstream,
     "jwt_secrets": check_jwt_secret,
+    "keyauth_credentials": check_key,
+    "basicauth_credentials": check_password,
 }

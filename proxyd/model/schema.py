@@ -31,6 +31,11 @@ _COMMON: Final[dict[str, Any]] = {
     "created_at": {"description": "Accepted and dropped."},
     "updated_at": {"description": "Accepted and dropped."},
 }
+_EITHER: Final = {
+    "services": ("host", "url"),
+    "keyauth_credentials": ("key", "hash"),
+    "basicauth_credentials": ("password", "hash"),
+}
 _PLACEHOLDER: Final = {"type": "string", "pattern": r"\{vault://|\$\{"}
 
 
@@ -122,8 +127,8 @@ def _entity(collection: str, definition: dict[str, Any]) -> dict[str, Any]:
         "properties": {**properties, **_unserved(collection), **_COMMON},
         "required": required,
     }
-    if collection == "services":
-        schema["anyOf"] = [{"required": ["host"]}, {"required": ["url"]}]
+    if collection in _EITHER:
+        schema["anyOf"] = [{"required": [name]} for name in _EITHER[collection]]
     return schema
 
 

@@ -9,11 +9,13 @@ import ipaddress
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from proxyd.crypto.api_keys import ENVIRONMENT, Pepper
 from proxyd.model import units
 from proxyd.model.base import Entity
 from proxyd.model.listen import Listen, parse_listen
+from proxyd.model.peppers import parse_peppers
 from proxyd.model.tokens import AdminToken, parse_tokens
 
 TOKENS: Final = {
@@ -58,6 +60,12 @@ def _networks(value: object) -> tuple[str, ...]:
         except ValueError:
             raise ValueError(f"'{word}' is no network", "such as 10.0.0.0/8, ::1/128 or unix:") from None
     return tuple(networks)
+
+
+def _environment(value: str) -> str:
+    if not ENVIRONMENT.fullmatch(value):
+        raise ValueError("must be up to 16 lower-case letters and digits", "live")
+    return value
 
 
 def _flavor(value: object) -> object:
@@ -144,6 +152,10 @@ Listens = Annotated[tuple[Listen, ...], BeforeValidator(parse_listen)]
 HeaderNames = Annotated[tuple[str, ...], BeforeValidator(_headers)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
 Tokens = Annotated[tuple[AdminToken, ...], BeforeValidator(parse_tokens)]
+Peppers = Annotated[
+    tuple[Pepper, ...], BeforeValidator(parse_peppers), WithJsonSchema({"type": ["string", "array"]})
+]
+Environment = Annotated[str, AfterValidator(_environment)]
 Output = Annotated[str, BeforeValidator(_file), Field(min_length=1)]
 Protocols = Annotated[tuple[Literal["TLSv1.2", "TLSv1.3"], ...], BeforeValidator(units.words)]
 RecordTypes = Annotated[
@@ -171,6 +183,10 @@ class Settings(Entity):
     """Where the gateway is administered; on an address that others reach, with admin_tokens only."""
     admin_tokens: Tokens = Field((), repr=False)
     """Who may administer it, as ``ROLE:SECRET`` words with a role of viewer, operator or admin; none: whoever is on this machine."""
+    key_pepper: Peppers = Field((), repr=False)
+    """Secret of at least 32 characters that API keys are hashed with; several while it is changed: the first is for new keys."""
+    key_environment: Environment = "live"
+    """What stands for this gateway in the keys that it makes: ``pxd_live_…``."""
     declarative_config: str = "config/proxyd.yml"
     """The file with services, routes and the rest; environment and command line only."""
 

@@ -86,8 +86,9 @@ SHAPES: Final[Mapping[str, Shape]] = {
         entities.KeyAuthCredential,
         "key",
         _CONSUMER,
-        unique=(("key",),),
-        hidden=frozenset({"key"}),
+        unique=(("key",), ("hash",), ("key_id",)),
+        identity=("key_id",),
+        hidden=frozenset({"key", "hash"}),
     ),
     "basicauth_credentials": Shape(
         entities.BasicAuthCredential,
@@ -95,7 +96,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
         _CONSUMER,
         unique=(("username",),),
         identity=("username",),
-        hidden=frozenset({"password"}),
+        hidden=frozenset({"password", "hash"}),
     ),
     "hmacauth_credentials": Shape(
         entities.HMACAuthCredential,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from proxyd import bodies
 from proxyd.bases import authentication
 from proxyd.bases.authentication import Authentication
 from proxyd.bases.phases.keys import Keys
-from proxyd.model.grammar import HeaderName
+from proxyd.model.grammar import HeaderName, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -35,6 +35,10 @@ class Config(authentication.Config):
     """Whether it is looked for in a form, a multipart form or a JSON object, last; a larger one than 1 MiB is refused."""
     realm: str | None = None
     """Realm of the challenge."""
+    scopes_required: tuple[Scope, ...] = ()
+    """Scopes that a key needs to be let in; keys of Kong's have none. Not Kong's."""
+    scopes_match: Literal["all", "any"] = "all"
+    """Whether a key needs all of them, or one. Not Kong's."""
 
 
 class KeyAuth(Authentication[Config]):
@@ -44,6 +48,7 @@ class KeyAuth(Authentication[Config]):
     priority = 1250
     answers = (
         *Authentication.answers,
+        (403, "the key has not the scopes that are required; with anonymous, it counts as no key"),
         (
             413,
             "key_in_body asks for a look into a body that is larger than 1 MiB, or has more than 2000 fields",
@@ -62,6 +67,9 @@ class KeyAuth(Authentication[Config]):
             in_query=config.key_in_query,
             hides=config.hide_credentials,
             realm=config.realm,
+            scopes=frozenset(config.scopes_required),
+            any_scope=config.scopes_match == "any" and bool(config.scopes_required),
+            used=self.kit.used,
         )
         if not config.key_in_body and config.anonymous is None and config.run_on_preflight:
             self.direct = {"access": self._keys.access}

@@ -71,7 +71,7 @@ def why_refused(error: Exception) -> list[Problem]:
 
 def changed_settings(before: Settings, after: Settings) -> list[str]:
     """Name the settings that differ: they take effect with a restart."""
-    names = type(after).model_fields.keys() - {"declarative_config"}
+    names = type(after).model_fields.keys() - {"declarative_config", "key_pepper"}
     return sorted(name for name in names if getattr(before, name) != getattr(after, name))
 
 

@@ -2,7 +2,7 @@
 
 Made once per generation of the configuration and never changed. API keys and passwords are digests here, as the
 load left them: keys are found by theirs, so that how long a lookup takes says nothing of how much of a key was
-right. What signatures are verified with is apart from the credential that a request is known by.
+right. Those that the file has as hashes are found by the id in their text, or by the hash itself. What signatures are verified with is apart from the credential that a request is known by.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hmac
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from proxyd.crypto.api_keys import PREFIX, KeyText, KeyTextError, fingerprint_of
 from proxyd.model.credentials import kong_digest, password_digest
 from proxyd.model.entities import Configuration
 
@@ -42,7 +43,12 @@ class Consumers:
             one.username: one for one in self.by_id.values() if one.username is not None
         }
         self._by_custom_id = {one.custom_id: one for one in self.by_id.values() if one.custom_id is not None}
-        self._keys = {one.key: (one, _end(one, loaded_at)) for one in file.keyauth_credentials.values()}
+        self._keys: dict[str, tuple[KeyAuthCredential, float]] = {}
+        self._issued: dict[str, tuple[KeyAuthCredential, float]] = {}
+        self._hashed: dict[str, tuple[KeyAuthCredential, float]] = {}
+        for key in file.keyauth_credentials.values():
+            self._add_key(key, _end(key, loaded_at))
+        self._peppers = {pepper.fingerprint: pepper for pepper in file.peppers}
         self._passwords_are_plain = file.transform
         self._basic = {one.username: one for one in file.basicauth_credentials.values()}
         self._hmac = {
@@ -61,6 +67,14 @@ class Consumers:
 
     def __repr__(self) -> str:
         return f"<Consumers {len(self.by_id)}>"
+
+    def _add_key(self, key: KeyAuthCredential, end: float) -> None:
+        if key.key is not None:
+            self._keys[key.key] = (key, end)
+        elif key.key_id is not None:
+            self._issued[key.key_id] = (key, end)
+        elif key.hash is not None:
+            self._hashed[key.hash] = (key, end)
 
     def find(self, name: str) -> Consumer | None:
         """Return the consumer of this id or username, as ``anonymous`` names one."""
@@ -86,6 +100,30 @@ class Consumers:
         """Return the credential whose API key has this digest, and when it ends, in seconds since the epoch."""
         return self._keys.get(digest, (None, inf))
 
+    def hashed_key(self, key: bytes) -> tuple[KeyAuthCredential | None, float]:
+        """Do so for a key that the file has a hash of, by its text."""
+        if key.startswith(PREFIX):
+            return self._issued_key(key) if self._issued else (None, inf)
+        if self._hashed:
+            for pepper in self._peppers.values():
+                found = self._hashed.get(pepper.seal(key))
+                if found is not None:
+                    return found
+        return None, inf
+
+    def _issued_key(self, key: bytes) -> tuple[KeyAuthCredential | None, float]:
+        try:
+            found = self._issued.get(KeyText(key).id)
+        except KeyTextError:  # most of what is tried out ends here, before anything is computed
+            return None, inf
+        if found is None:
+            return None, inf
+        wanted = found[0].hash or ""
+        pepper = self._peppers.get(fingerprint_of(wanted))
+        if pepper is None or not hmac.compare_digest(pepper.seal(key), wanted):
+            return None, inf
+        return found
+
     def basic(self, username: str) -> BasicAuthCredential | None:
         """Return the credential of this name for basic-auth."""
         return self._basic.get(username)
@@ -93,8 +131,13 @@ class Consumers:
     def is_password(self, credential: BasicAuthCredential | None, presented: str) -> bool:
         """Whether this is the credential's password; without one it takes as long, and is not."""
         consumer = credential.consumer if credential is not None else ""
+        if credential is not None and credential.hash is not None:
+            pepper = self._peppers.get(fingerprint_of(credential.hash))
+            return pepper is not None and hmac.compare_digest(
+                pepper.seal_password(presented, consumer), credential.hash
+            )
         stored = presented if self._passwords_are_plain else kong_digest(presented, consumer)
-        wanted = credential.password if credential is not None else _NOBODY
+        wanted = credential.password or _NOBODY if credential is not None else _NOBODY
         return hmac.compare_digest(password_digest(stored, consumer), wanted)
 
     def hmac(self, username: str) -> tuple[HMACAuthCredential, bytes] | None:

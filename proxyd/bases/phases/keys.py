@@ -7,38 +7,49 @@ from urllib.parse import unquote_plus, unquote_to_bytes
 
 from proxyd.bases.authentication import unauthorized
 from proxyd.bodies.fields import Fields
+from proxyd.exchange import Reply
 from proxyd.identity import identity_lines, introduce
 from proxyd.model.credentials import key_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proxyd.exchange import Exchange, Reply
+    from proxyd.exchange import Exchange
     from proxyd.http1.headers import Block
     from proxyd.model.entities import Consumer, KeyAuthCredential
     from proxyd.store.consumers import Consumers
+    from proxyd.store.used import LastUsed
 
 NO_FIELDS: Final = Fields()
 _REMEMBERED: Final = 4096  # keys whose consumer is remembered
+_NOTED: Final = 60.0  # seconds in which a use is noted once
 _DUPLICATE: Final = "Duplicate API key found"
 
 
 class _Known:
-    """Whose a key is, until when, and what the upstream is told of it."""
+    """Whose a key is, until when, what it may, and what the upstream is told of it.
 
-    __slots__ = ("consumer", "credential", "end", "lines")
+    ``until`` is when more is to be looked at than that: at first, at its end, and once a minute to note that it is used.
+    """
 
-    def __init__(self, credential: KeyAuthCredential, consumer: Consumer, end: float, lines: Block) -> None:
+    __slots__ = ("allowed", "consumer", "credential", "end", "lines", "until")
+
+    def __init__(
+        self, credential: KeyAuthCredential, consumer: Consumer, end: float, lines: Block, *, allowed: bool
+    ) -> None:
         self.credential = credential
         self.consumer = consumer
         self.end = end
         self.lines = lines
+        self.allowed = allowed
+        self.until = 0.0
 
 
 class Keys:
     """Looks for keys under ``names``, in each place before the next name, and for whose they are among ``consumers``.
 
-    ``hides`` takes out what stands under any of the names; ``time`` gives seconds since the epoch.
+    ``hides`` takes out what stands under any of the names; ``time`` gives seconds since the epoch. ``scopes`` are those
+    that a key needs, all of them or ``any_scope``; ``used`` hears of keys that are used.
     """
 
     def __init__(
@@ -51,6 +62,9 @@ class Keys:
         in_query: bool,
         hides: bool,
         realm: str | None,
+        scopes: frozenset[str],
+        any_scope: bool,
+        used: LastUsed,
     ) -> None:
         self.names = tuple([(name, _headers(name)) for name in names])
         self._texts = frozenset(names)
@@ -63,6 +77,9 @@ class Keys:
         self._in_query = in_query
         self._hides = hides
         self._realm = realm
+        self._scopes = scopes
+        self._any_scope = any_scope
+        self._used = used
         self._known: dict[str, _Known] = {}
 
     def __repr__(self) -> str:
@@ -93,10 +110,8 @@ class Keys:
             return self._refuse("No API key found in request")
         digest = key_digest(key)
         known = self._known.get(digest)
-        if known is None:
-            known = self._look_up(digest)
-        if known is None or self._time() >= known.end:
-            return self._refuse("Unauthorized")
+        if known is None or self._time() >= known.until:
+            return self._look_closer(exchange, digest, key, known)
         introduce(exchange, known.consumer, known.credential, known.lines)
         return None
 
@@ -115,16 +130,38 @@ class Keys:
                     found.append(unquote_to_bytes(value.replace("+", " ")) if mark else None)
         return found
 
-    def _look_up(self, digest: str) -> _Known | None:
+    def _look_up(self, digest: str, key: bytes) -> _Known | None:
         credential, end = self._consumers.key(digest)
+        if credential is None:
+            credential, end = self._consumers.hashed_key(key)
         consumer = self._consumers.by_id.get(credential.consumer) if credential is not None else None
         if credential is None or consumer is None:
             return None
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
-        known = _Known(credential, consumer, end, identity_lines(consumer, credential.id))
+        lines = identity_lines(consumer, credential.id, scopes=credential.scopes)
+        known = _Known(credential, consumer, end, lines, allowed=self._allows(credential.scopes))
         self._known[digest] = known
         return known
+
+    def _allows(self, scopes: tuple[str, ...]) -> bool:
+        if self._any_scope:
+            return not self._scopes.isdisjoint(scopes)
+        return self._scopes.issubset(scopes)
+
+    def _look_closer(self, exchange: Exchange, digest: str, key: bytes, known: _Known | None) -> Reply | None:
+        """Let a request in whose key is new here, or that something is to be seen to of, or refuse it."""
+        if known is None:
+            known = self._look_up(digest, key)
+        now = self._time()
+        if known is None or now >= known.end:
+            return self._refuse("Unauthorized")
+        self._used.note(known.credential.id, now)
+        if not known.allowed:
+            return Reply(403, "You cannot consume this service")
+        known.until = min(known.end, now + _NOTED)
+        introduce(exchange, known.consumer, known.credential, known.lines)
+        return None
 
     def _refuse(self, message: str) -> Reply:
         return unauthorized(message, "Key", self._realm)

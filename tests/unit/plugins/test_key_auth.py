@@ -37,6 +37,8 @@ def test_defaults():
         "key_in_query": True,
         "key_in_body": False,
         "realm": None,
+        "scopes_required": (),
+        "scopes_match": "all",
     }
 
 
