@@ -143,7 +143,7 @@ debian: | $(BIN)/python
 	  wrk=wrk+libluajit-5.1-2+libluajit-5.1-common || true
 
 # The npm packages that tests need, each list in a directory of its own: fetched again when the list changes.
-NODE := docs/examples/internal-key tests/data/graphql tests/data/kubernetes
+NODE := docs/examples/internal-key tests/data/dashboard tests/data/graphql tests/data/kubernetes
 node: | $(BIN)/python
 	@command -v npm >/dev/null || exit 0; for list in $(NODE); do \
 	  into=$(VENV)/node/$$(basename $$list); cmp -s $$list/package.json $$into/package.json && continue; \

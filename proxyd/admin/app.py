@@ -9,6 +9,7 @@ from aiohttp import web
 from proxyd.admin.about import About
 from proxyd.admin.access import callers
 from proxyd.admin.answers import refusals
+from proxyd.admin.dashboard.files import Files, front_page
 from proxyd.admin.insight import Insight
 from proxyd.admin.loading import MAX_SIZE, Loading
 from proxyd.admin.openapi.described import described, require_descriptions
@@ -36,11 +37,18 @@ def admin_app(source: AdminSource, status: web.Application) -> web.Application:
 
     Raises ValueError where a route does not say who may use it, or what it is for.
     """
+    pages = Files()
     app = web.Application(
-        middlewares=[refusals, callers(source.settings.admin_tokens), roles_guard(realm="proxyd admin")],
+        middlewares=[
+            refusals,
+            front_page(pages),
+            callers(source.settings.admin_tokens),
+            roles_guard(realm="proxyd admin"),
+        ],
         client_max_size=MAX_SIZE,
     )
-    for part in (About(source), Reading(source), Loading(source), Insight(source), OpenAPI(app)):
+    parts = (About(source), Reading(source), Loading(source), Insight(source), OpenAPI(app), pages)
+    for part in parts:
         part.add_to(app)
     for route in status.router.routes():
         if route.method == "GET" and route.resource is not None:

@@ -1,0 +1,1 @@
+"""The dashboard of the admin listener: a page for browsers, and the figures that it draws."""

@@ -1,0 +1,83 @@
+// Tables: a caption, columns that sort, and a region that scrolls by itself where the screen is narrow.
+
+import { h, replace, uid } from "./dom.js"
+import { icon } from "./icons.js"
+import { empty } from "./ui.js"
+
+/**
+ * Make a table.
+ *
+ * `columns` are {key, label, render(row), value(row), numeric, sortable = true, header}: `render` makes what is shown,
+ * `value` what is sorted by (the row's `key` for both by default); the one with `header` names the row.
+ * `sort` is {key, descending}. Returns the element; `.update(rows)` shows others in the same order.
+ */
+export function table({ caption, columns, rows, sort = null, none = "Nothing here", hint = null, hideCaption = true, limit = 500 }) {
+  let order = sort
+  let present = rows
+  const body = h("tbody", {})
+  const more = h("p", { class: "table-more" })
+  const heads = columns.map((column) => head(column))
+  const captionId = uid("caption")
+  const inner = h("table", {},
+    h("caption", { id: captionId, class: hideCaption ? "offscreen" : "" }, caption),
+    h("thead", {}, h("tr", {}, heads)), body)
+  const region = h("div", { class: "table", role: "region", tabindex: "0", "aria-labelledby": captionId }, inner)
+  const nothing = h("div", {})
+  const root = h("div", { class: "table-box" }, region, nothing, more)
+
+  function head(column) {
+    const attributes = { scope: "col", class: column.numeric ? "numeric" : "" }
+    if (column.sortable === false) return h("th", attributes, column.label)
+    return h("th", attributes, h("button", { type: "button", class: "sorter", on: { click: () => by(column) } },
+      column.label, icon("down", "sort-sign")))
+  }
+
+  function by(column) {
+    const same = order?.key === column.key
+    order = { key: column.key, descending: same ? !order.descending : Boolean(column.numeric) }
+    draw()
+  }
+
+  function sorted() {
+    const column = columns.find((one) => one.key === order?.key)
+    if (!column) return present
+    const value = (row) => (column.value ? column.value(row) : row[column.key])
+    const sign = order.descending ? -1 : 1
+    return [...present].sort((left, right) => sign * compare(value(left), value(right)))
+  }
+
+  function draw() {
+    columns.forEach((column, at) => {
+      const chosen = order?.key === column.key
+      const state = chosen ? (order.descending ? "descending" : "ascending") : null
+      if (state) heads[at].setAttribute("aria-sort", state)
+      else heads[at].removeAttribute("aria-sort")
+    })
+    const shown = sorted().slice(0, limit)
+    replace(body, shown.map((row) => h("tr", {}, columns.map((column) => cell(column, row)))))
+    region.hidden = shown.length === 0
+    replace(nothing, shown.length === 0 ? empty(none, hint) : null)
+    more.textContent = present.length > limit ? `The first ${limit} of ${present.length} are shown: filter for others.` : ""
+  }
+
+  root.update = (others) => {
+    present = others
+    draw()
+  }
+  draw()
+  return root
+}
+
+function cell(column, row) {
+  const shown = column.render ? column.render(row) : row[column.key]
+  const tag = column.header ? "th" : "td"
+  return h(tag, { class: column.numeric ? "numeric" : "", scope: column.header ? "row" : null },
+    shown === null || shown === undefined || shown === "" ? "–" : shown)
+}
+
+function compare(left, right) {
+  if (left === null || left === undefined) return right === null || right === undefined ? 0 : -1
+  if (right === null || right === undefined) return 1
+  if (typeof left === "number" && typeof right === "number") return left - right
+  return String(left).localeCompare(String(right), "en", { numeric: true })
+}
