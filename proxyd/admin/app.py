@@ -10,6 +10,7 @@ from proxyd.admin.about import About
 from proxyd.admin.access import callers
 from proxyd.admin.answers import refusals
 from proxyd.admin.dashboard.files import Files, front_page
+from proxyd.admin.health import TargetHealth
 from proxyd.admin.insight import Insight
 from proxyd.admin.loading import MAX_SIZE, Loading
 from proxyd.admin.openapi.described import described, require_descriptions
@@ -47,8 +48,15 @@ def admin_app(source: AdminSource, status: web.Application) -> web.Application:
         ],
         client_max_size=MAX_SIZE,
     )
-    parts = (About(source), Reading(source), Loading(source), Insight(source), OpenAPI(app), pages)
-    for part in parts:
+    for part in (
+        About(source),
+        Reading(source),
+        Loading(source),
+        TargetHealth(source),
+        Insight(source),
+        OpenAPI(app),
+        pages,
+    ):
         part.add_to(app)
     for route in status.router.routes():
         if route.method == "GET" and route.resource is not None:

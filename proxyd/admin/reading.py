@@ -47,8 +47,8 @@ class Reading:
         """Add the routes of all collections."""
         for one in TOP:
             self._add(app, f"/{one.path}", one, ())
+        self._add_all_targets(app)  # before a target of that name
         self._add(app, "/upstreams/{upstreams}/targets", COLLECTIONS["targets"], (("upstreams", "upstream"),))
-        self._add_all_targets(app)
         app.router.add_get("/tags", self._tags)
         app.router.add_get("/tags/{tag}", self._tags)
 

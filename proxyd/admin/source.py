@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 from proxyd.telemetry.source import Configured
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
+    from proxyd.telemetry.source import TargetState
 
 POSTED = "request"  # what problems call a text that came with a request
 
@@ -26,6 +29,12 @@ class AdminSource(Configured, Protocol):
 
     async def apply(self, text: str) -> Loaded:
         """Take a text over, everywhere or nowhere; raises ConfigError, and BusyError while another one is being loaded."""
+
+    async def targets(self) -> Sequence[TargetState]:
+        """List every address that requests can be sent to; of several workers, in what they agree on."""
+
+    async def mark(self, upstream: str, target: str, address: str | None, *, healthy: bool) -> int:
+        """Have every worker take somebody's word for a target's health; return of how many of its addresses."""
 
 
 class BusyError(Exception):

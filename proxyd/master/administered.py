@@ -6,14 +6,17 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from proxyd.admin.source import BusyError
+from proxyd.telemetry.source import TargetState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from proxyd.master.master import Master
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
     from proxyd.telemetry.source import ConfigState
+
+MARK_WAIT = 2.0  # seconds that a worker gets to hear of a target's health
 
 
 class Administered:
@@ -57,3 +60,34 @@ class Administered:
         async with self._reading:
             self._loaded = loaded
         return loaded
+
+    async def targets(self) -> Sequence[TargetState]:
+        """List every address as its workers see it: as long as one of them sends requests there, it is healthy."""
+        await self._master.refresh()
+        merged: dict[tuple[str, str, str], TargetState] = {}
+        for state in self._master.fleet.summary().states:
+            for values in state["upstreams"]:
+                one = TargetState(**values)
+                key = (one.upstream, one.target, one.address)
+                if key not in merged or (one.available and not merged[key].available):
+                    merged[key] = one
+        return list(merged.values())
+
+    async def mark(self, upstream: str, target: str, address: str | None, *, healthy: bool) -> int:
+        """Have every worker take somebody's word for a target's health; return of how many of its addresses."""
+        asked = [child for child in self._master.workers() if child.state != "starting"]
+        answers = await asyncio.gather(
+            *(
+                child.ask(
+                    "mark",
+                    within=MARK_WAIT,
+                    upstream=upstream,
+                    target=target,
+                    address=address,
+                    healthy=healthy,
+                )
+                for child in asked
+            ),
+            return_exceptions=True,  # who ends meanwhile has no say, and who hangs is ended
+        )
+        return max((one["marked"] for one in answers if isinstance(one, dict)), default=0)

@@ -206,6 +206,9 @@ class Member:
             worker.cut()
         elif what == "report":
             self._spawn(self._report(worker, message))
+        elif what == "mark":
+            where = (message["upstream"], message["target"], message["address"])
+            self._channel.answer(message, marked=worker.mark(*where, healthy=message["healthy"]))
         elif what == "cover":
             self._spawn(self._cover(worker, set(message["slots"])))
         elif what == "prepare":

@@ -11,12 +11,12 @@ from proxyd.admin.source import BusyError
 from proxyd.errors import ConfigError, Place, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
     from proxyd.process.worker import Worker
-    from proxyd.telemetry.source import ConfigState
+    from proxyd.telemetry.source import ConfigState, TargetState
 
 
 def _nothing() -> str:
@@ -73,3 +73,11 @@ class Administered:
         if self._worker.changing:
             raise BusyError
         return await self._worker.change(lambda: self._texts.make(text))
+
+    async def targets(self) -> Sequence[TargetState]:
+        """List every address that requests can be sent to."""
+        return list(self._worker.targets())
+
+    async def mark(self, upstream: str, target: str, address: str | None, *, healthy: bool) -> int:
+        """Take somebody's word for a target's health; return of how many of its addresses."""
+        return self._worker.mark(upstream, target, address, healthy=healthy)

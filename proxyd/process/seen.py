@@ -37,7 +37,9 @@ def targets(registry: Registry, snapshot: Snapshot | None) -> Iterator[TargetSta
     if snapshot is not None:
         for row in snapshot.balancers.states():
             figures = load.pop((row.upstream, row.target, row.address), (0, 0))
-            yield TargetState(row.upstream, row.target, row.address, row.state.value, *figures, row.ejected)
+            yield TargetState(
+                row.upstream, row.target, row.address, row.state.value, *figures, row.ejected, row.weight
+            )
     for (group, target, address), figures in load.items():
         if not group:
             yield TargetState(group, target, address, "HEALTHCHECKS_OFF", *figures)

@@ -349,6 +349,10 @@ class Worker:
         """List every address that requests can be sent to, with its load."""
         return seen.targets(self._registry, self._snapshot)
 
+    def mark(self, upstream: str, target: str, address: str | None, *, healthy: bool) -> int:
+        """Take somebody's word for the health of a target; return of how many of its addresses."""
+        return self._registry.mark(upstream, target, address, healthy=healthy)
+
     def protections(self) -> Iterable[ProtectionState]:
         """List the upstreams that are protected, and what came of it."""
         return seen.protections(self._registry)

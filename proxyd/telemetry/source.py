@@ -46,7 +46,7 @@ class TargetState:
 
     ``upstream`` is its name, empty for a service that names a host; ``target`` is ``host:port`` as configured,
     ``address`` what it resolved to; ``health`` is HEALTHY, UNHEALTHY, HEALTHCHECKS_OFF or DNS_ERROR. One that is
-    ``ejected`` gets no requests for a while.
+    ``ejected`` gets no requests for a while. ``weight`` is its share of an upstream's load.
     """
 
     upstream: str
@@ -56,6 +56,7 @@ class TargetState:
     in_flight: int = 0
     connections: int = 0
     ejected: bool = False
+    weight: int = 0
 
     @property
     def available(self) -> bool:

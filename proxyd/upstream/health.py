@@ -89,9 +89,9 @@ class Health:
     @property
     def state(self) -> State:
         """Name the state as Kong does."""
-        if not self.on:
+        if not self.on and self.healthy:
             return State.HEALTHCHECKS_OFF
-        return State.HEALTHY if self.healthy else State.UNHEALTHY
+        return State.HEALTHY if self.healthy else State.UNHEALTHY  # without checks, somebody has said so
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` at each change of state."""
@@ -123,6 +123,10 @@ class Health:
         count = self.failures[counter] = self.failures.get(counter, 0) + 1
         if count >= threshold:
             self._turn(healthy=False)
+
+    def mark(self, *, healthy: bool) -> None:
+        """Take somebody's word for it, with no count left over; checks go on from there."""
+        self._turn(healthy=healthy)
 
     def _turn(self, *, healthy: bool) -> None:
         self.healthy = self.clean = healthy

@@ -66,6 +66,17 @@ class Registry:
         """Let go of a health; the last one forgets it."""
         _release(self._healths, (health.key, _identity(health.checks)))
 
+    def mark(self, upstream: str, target: str, address: str | None, *, healthy: bool) -> int:
+        """Take somebody's word for the health of a target, or of one address of it; return of how many addresses."""
+        found = [
+            held.item
+            for held in self._healths.values()
+            if held.item.key[:2] == (upstream, target) and address in {None, held.item.key.address}
+        ]
+        for health in found:
+            health.mark(healthy=healthy)
+        return len(found)
+
     def hold_peer(self, key: PeerKey, health: Health) -> Peer:
         """Return the peer of this identity, with the health that counts now; to be released as often as held."""
         peer = _hold(self._peers, key, lambda: Peer(key, self._make_pool(key.endpoint), health))

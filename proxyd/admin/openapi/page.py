@@ -101,7 +101,7 @@ def _rows(title: str, rows: Iterable[tuple[str, Mapping[str, Any] | None, str]])
 def _told(schema: Mapping[str, Any] | None, text: str = "") -> str:
     """Return the description of a value, and its bounds and default."""
     schema = schema or {}
-    said = [_text(text or str(schema.get("description", "")))]
+    said = [_text(text or str(schema.get("description", ""))).removesuffix(".")]
     plain = [schema, *schema.get("anyOf", ())]
     bounds = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
     for key, word in bounds.items():

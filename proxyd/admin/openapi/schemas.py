@@ -42,7 +42,7 @@ ERROR: Final = {
         "fields": {"description": "What is wrong, by field.", "type": "object"},
     },
 }
-_REFERENCE: Final = {
+REFERENCE: Final = {
     "type": "object",
     "required": ["id"],
     "properties": {"id": {"type": "string"}},
@@ -124,7 +124,7 @@ def _shown(collection: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     for name, told in schema["properties"].items():
         described = {"description": told["description"]} if "description" in told else {}
         if name in shape.references:
-            properties[name] = {**described, "anyOf": [_REFERENCE, {"type": "null"}]}
+            properties[name] = {**described, "anyOf": [REFERENCE, {"type": "null"}]}
         elif name == "config":
             properties[name] = {
                 **described,

@@ -121,3 +121,25 @@ def test_listeners_hear_of_changes():
     health.unlisten(listener)
     health.failure("tcp", 1)
     assert heard == [False, True]
+
+
+def test_somebody_s_word_counts_until_a_check_says_otherwise():
+    """Nothing is left of what was counted before; without checks, it stays and is said."""
+    told = []
+    health = Health(KEY, None)
+    health.listen(lambda: told.append(health.healthy))
+    health.mark(healthy=False)
+    assert health.state is State.UNHEALTHY
+    health.mark(healthy=True)
+    assert health.state is State.HEALTHCHECKS_OFF
+    assert told == [False, True]
+    health, _ = observed(passive_checks(successes=2, http_failures=2))
+    health.failure("http", 2)
+    health.mark(healthy=True)
+    health.failure("http", 2)
+    assert health.healthy
+    health.mark(healthy=False)
+    health.success(2)
+    assert not health.healthy
+    health.success(2)
+    assert health.healthy
