@@ -5,15 +5,21 @@ Kong's ``kong/db/errors.lua``: the codes are part of what its clients know.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
 from aiohttp import web
+
+from proxyd.telemetry.events import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aiohttp.typedefs import Handler
+
+log = get_logger("admin")
+
+_SAID: Final = {404: "Not found", 413: "Payload too large"}
 
 
 class Refusal(Exception):  # noqa: N818  # what is asked for is at fault
@@ -73,7 +79,10 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.HTTPMethodNotAllowed as error:
         allow = ", ".join(sorted(error.allowed_methods))
         return answer({"message": "Method not allowed"}, error.status, {"Allow": allow})
-    except web.HTTPNotFound as error:
-        return answer({"message": "Not found"}, error.status)
-    except web.HTTPRequestEntityTooLarge as error:
-        return answer({"message": "Payload too large"}, error.status)
+    except web.HTTPError as error:
+        return answer({"message": _SAID.get(error.status, error.reason)}, error.status)
+    except Exception as error:  # whatever it is, the client is told no more
+        if request.writer.output_size > 0:  # the answer has begun: it is cut
+            raise
+        log.crit("admin request failed", path=request.path, exc_info=error)
+        return answer({"message": "An unexpected error occurred"}, 500)

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from proxyd.admin.about import About
-from proxyd.admin.access import callers
+from proxyd.admin.access import Access
 from proxyd.admin.answers import refusals
+from proxyd.admin.browsers import add_headers, allow_origins
 from proxyd.admin.dashboard.files import Files, front_page
 from proxyd.admin.health import TargetHealth
 from proxyd.admin.insight import Insight
 from proxyd.admin.loading import MAX_SIZE, Loading
+from proxyd.admin.login import Login
 from proxyd.admin.openapi.described import described, require_descriptions
 from proxyd.admin.openapi.serving import OpenAPI
 from proxyd.admin.reading import READERS, Reading
 from proxyd.apps.roles import require_declarations, roles, roles_guard
+from proxyd.clock import Clock
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -33,22 +36,25 @@ STATUS: Final = {
 }
 
 
-def admin_app(source: AdminSource, status: web.Application) -> web.Application:
+def admin_app(source: AdminSource, status: web.Application, clock: Clock | None = None) -> web.Application:
     """Return the application; ``status`` is that of ``status_listen``, whose paths are here too.
 
     Raises ValueError where a route does not say who may use it, or what it is for.
     """
+    access = Access(source.settings, source.admin_counts, clock or Clock())
     pages = Files()
     app = web.Application(
         middlewares=[
             refusals,
             front_page(pages),
-            callers(source.settings.admin_tokens),
+            access.middleware(),
             roles_guard(realm="proxyd admin"),
         ],
         client_max_size=MAX_SIZE,
     )
+    app.on_response_prepare.append(add_headers)
     for part in (
+        Login(access, source.admin_counts),
         About(source),
         Reading(source),
         Loading(source),
@@ -62,6 +68,7 @@ def admin_app(source: AdminSource, status: web.Application) -> web.Application:
         if route.method == "GET" and route.resource is not None:
             path = route.resource.canonical
             app.router.add_get(path, STATUS.get(path, _as_it_says)(roles(*READERS)(route.handler)))
+    allow_origins(app, source.settings.admin_gui_url)
     return require_descriptions(require_declarations(app))
 
 

@@ -13,6 +13,7 @@ from proxyd.control.overload import overload
 from proxyd.control.resilience import resilience
 from proxyd.control.status import errors_as_json, json_answer, last_reload, ready_handler
 from proxyd.telemetry.access_line import timestamp
+from proxyd.telemetry.admin_families import AdminCounts, of_admin
 from proxyd.telemetry.exposition import FleetExposition
 from proxyd.telemetry.memory import resident_bytes
 from proxyd.telemetry.source_families import of_config
@@ -47,6 +48,7 @@ class CrewSource(Protocol):
 
     started_at: float
     counts: WorkerCounts
+    admin_counts: AdminCounts
     fleet: Fleet
 
     @property
@@ -68,6 +70,7 @@ def crew_app(source: CrewSource) -> web.Application:
 
     def own() -> Iterator[Metric]:
         yield from of_config(source.config)
+        yield from of_admin(source.admin_counts)
         yield from of_workers([one.state for one in source.workers()], source.counts)
 
     app = web.Application(middlewares=[errors_as_json])

@@ -48,11 +48,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who changes something, for the audit log: a name, a role, and where the request came from."""
+    """Who changes something, for the audit log: a name, a role, where the request came from, and its id."""
 
     name: str
     role: str = ""
     address: str = ""
+    request_id: str = ""
 
 
 Decide = Callable[[Contents], Sequence[Change]]

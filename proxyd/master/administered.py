@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from proxyd.master.master import Master
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
+    from proxyd.telemetry.admin_families import AdminCounts
     from proxyd.telemetry.source import ConfigState
 
 MARK_WAIT = 2.0  # seconds that a worker gets to hear of a target's health
@@ -27,6 +28,7 @@ class Administered:
 
     def __init__(self, master: Master, loaded: Loaded, take: Callable[[str], Loaded]) -> None:
         self.settings: Settings = master.settings
+        self.admin_counts: AdminCounts = master.admin_counts
         self._master = master
         self._take = take
         self._loaded = loaded

@@ -26,6 +26,7 @@ from proxyd.master.watch import Watch
 from proxyd.process.tls import Tls
 from proxyd.process.worker import why_refused
 from proxyd.store import under_way
+from proxyd.telemetry.admin_families import AdminCounts
 from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.fleet import Fleet
 from proxyd.telemetry.source import ConfigState
@@ -65,6 +66,7 @@ class Master:
     ) -> None:
         self.settings: Settings = loaded.settings
         self.counts = WorkerCounts()
+        self.admin_counts = AdminCounts()
         self.status_addresses: list[str] = []
         self._clock = clock or Clock()
         self.config = ConfigState(self._clock)

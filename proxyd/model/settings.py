@@ -16,7 +16,7 @@ from proxyd.model import units
 from proxyd.model.base import Entity
 from proxyd.model.listen import Listen, parse_listen
 from proxyd.model.peppers import parse_peppers
-from proxyd.model.tokens import AdminToken, parse_tokens
+from proxyd.model.tokens import AdminToken, parse_origins, parse_tokens
 
 TOKENS: Final = {
     "server_tokens": ("server", "via"),
@@ -29,7 +29,10 @@ TOKENS: Final = {
 }
 PROXY_PROTOCOL: Final = "proxy_protocol"  # of real_ip_header, which names no header then
 MAX_WORKERS: Final = 256
-OTHER_NAMES: Final = {"nginx_worker_processes": "workers"}  # of settings, as kong.conf has them
+OTHER_NAMES: Final = {  # of settings, as kong.conf has them
+    "nginx_worker_processes": "workers",
+    "admin_gui_origin": "admin_gui_url",
+}
 _APP_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _REFERENCE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 HEADERS: Final = frozenset(
@@ -152,6 +155,7 @@ Listens = Annotated[tuple[Listen, ...], BeforeValidator(parse_listen)]
 HeaderNames = Annotated[tuple[str, ...], BeforeValidator(_headers)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
 Tokens = Annotated[tuple[AdminToken, ...], BeforeValidator(parse_tokens)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(parse_origins)]
 Peppers = Annotated[
     tuple[Pepper, ...], BeforeValidator(parse_peppers), WithJsonSchema({"type": ["string", "array"]})
 ]
@@ -182,7 +186,13 @@ class Settings(Entity):
     admin_listen: Listens = (Listen("127.0.0.1", 8001),)
     """Where the gateway is administered; on an address that others reach, with admin_tokens only."""
     admin_tokens: Tokens = Field((), repr=False)
-    """Who may administer it, as ``ROLE:SECRET`` words with a role of viewer, operator or admin; none: whoever is on this machine."""
+    """Who may administer it, as ``ROLE:SECRET`` or ``NAME=ROLE:SECRET`` words with a role of viewer, operator or admin; none: whoever is on this machine."""
+    admin_gui_url: Origins = ()
+    """Pages elsewhere that may use the Admin API from a browser, as URLs; the gateway's own dashboard needs none."""
+    admin_session_idle_timeout: Seconds = Field(1800.0, gt=0)
+    """How long somebody who has logged in to the dashboard may do nothing."""
+    admin_session_absolute_timeout: Seconds = Field(43_200.0, gt=0)
+    """How long a login lasts at most."""
     key_pepper: Peppers = Field((), repr=False)
     """Secret of at least 32 characters that API keys are hashed with; several while it is changed: the first is for new keys."""
     key_environment: Environment = "live"

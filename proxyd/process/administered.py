@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
     from proxyd.process.worker import Worker
+    from proxyd.telemetry.admin_families import AdminCounts
     from proxyd.telemetry.source import ConfigState, TargetState
 
 
@@ -45,6 +46,7 @@ class Administered:
 
     def __init__(self, worker: Worker, texts: Texts) -> None:
         self.settings: Settings = worker.settings
+        self.admin_counts: AdminCounts = worker.admin_counts
         self._worker = worker
         self._texts = texts
 

@@ -27,6 +27,7 @@ from proxyd.process.overload import make_overload, watch_loop
 from proxyd.process.reports import Reports, consumer_labels
 from proxyd.process.retired import Retired
 from proxyd.process.tls import Tls
+from proxyd.telemetry.admin_families import AdminCounts
 from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.source import (
     ConfigState,
@@ -110,6 +111,7 @@ class Worker:
         self._name = name
         self._clock = clock or Clock()
         self.config = ConfigState(self._clock)
+        self.admin_counts = AdminCounts()
         self._not_ready = "starting"
         self._reloading = asyncio.Lock()
         self._started = contextlib.AsyncExitStack()  # what is to be ended, the last begun first

@@ -18,6 +18,7 @@ from prometheus_client.core import (
 )
 
 from proxyd import __version__
+from proxyd.telemetry.admin_families import of_admin
 from proxyd.telemetry.graphql_families import of_operations
 from proxyd.telemetry.source_families import of_source
 
@@ -65,6 +66,7 @@ def others(telemetry: Telemetry, source: StatusSource) -> Iterator[Metric]:
     yield from _of_requests(telemetry)
     yield from of_operations(telemetry.operations)
     yield from of_source(source)
+    yield from of_admin(source.admin_counts)
     yield from _of_process(telemetry)
     yield from _of_logs(telemetry)
     yield _of_spans(telemetry)

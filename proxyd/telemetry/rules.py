@@ -65,7 +65,7 @@ GAUGES = {
     "process_max_fds": How.MAX,
 }
 
-# What the master tells for all of them: it has loaded the configuration first, and is what is reloaded.
+# What the master tells for all of them: it has loaded the configuration first, is what is reloaded, and is administered.
 OF_MASTER = frozenset(
     {
         "proxyd_config_generation",
@@ -73,6 +73,7 @@ OF_MASTER = frozenset(
         "proxyd_config_last_reload_success",
         "proxyd_config_last_success_timestamp_seconds",
         "proxyd_config_hash",
+        "proxyd_admin_logins",
     }
 )
 

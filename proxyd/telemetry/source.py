@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from proxyd.clock import Clock
     from proxyd.errors import Problem
+    from proxyd.telemetry.admin_families import AdminCounts
     from proxyd.telemetry.histogram import Histogram
 
 
@@ -225,11 +226,15 @@ class ConfigState:
 
 
 class Configured(Protocol):
-    """What runs a configuration."""
+    """What runs a configuration, and is administered."""
 
     @property
     def config(self) -> ConfigState:
         """The state of the configuration."""
+
+    @property
+    def admin_counts(self) -> AdminCounts:
+        """What the admin listener has seen."""
 
 
 class Ready(Protocol):

@@ -99,9 +99,9 @@ def description(route: web.AbstractRoute, method: str) -> Description | None:
 
 
 def operations(app: web.Application) -> Iterator[tuple[str, str, web.AbstractRoute]]:
-    """Yield path and method of every route; HEAD, which stands beside each GET, is left out."""
+    """Yield path and method of every route; HEAD beside each GET and the preflights of browsers are left out."""
     for route in app.router.routes():
-        if route.resource is None or route.method == hdrs.METH_HEAD:
+        if route.resource is None or route.method in {hdrs.METH_HEAD, hdrs.METH_OPTIONS}:
             continue
         methods = [route.method]
         if inspect.isclass(route.handler):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_admin_reading import Source, get, serve
-
-__all__ = ["serve"]  # the fixture
+from admin_case import Source, get
 
 FILE = """
 _format_version: "3.0"

@@ -7,8 +7,8 @@ import re
 import jsonschema
 import pytest
 import yaml
+from admin_case import Source, get
 from aiohttp import hdrs
-from test_admin_reading import Source, get, serve
 
 from proxyd.admin.app import admin_app
 from proxyd.admin.openapi.described import described, description, operations, require_descriptions
@@ -16,8 +16,6 @@ from proxyd.admin.openapi.document import openapi
 from proxyd.apps.roles import declared
 
 from aiohttp import web  # isort: skip
-
-__all__ = ["serve"]  # the fixture
 
 
 def app():

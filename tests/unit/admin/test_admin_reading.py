@@ -5,98 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
+from admin_case import FILE, Source, get
 
-from proxyd.admin.app import admin_app
-from proxyd.admin.source import BusyError
-from proxyd.cli.config import plugin_configs
-from proxyd.clock import Clock
-from proxyd.control.status import errors_as_json, ready_handler
 from proxyd.errors import ConfigError
-from proxyd.model.load import load_text
-from proxyd.telemetry.source import ConfigState
-
-from aiohttp import web  # isort: skip
-
-FILE = """
-_format_version: "3.0"
-services:
-  - name: shop
-    url: http://10.0.0.1:3000/base
-    tags: [web, live]
-    routes:
-      - {name: orders, paths: [/orders], tags: [web]}
-      - {name: items, paths: [/items], plugins: [{name: cors}]}
-    plugins:
-      - name: rate-limiting
-        config: {minute: 5, policy: redis, redis: {host: r, password: hush-hush}}
-  - {name: blog, host: up, tags: [live]}
-upstreams:
-  - {name: up, targets: [{target: "10.0.0.2:80"}, {target: "10.0.0.3:80", weight: 50}]}
-consumers:
-  - username: ann
-    custom_id: "17"
-    keyauth_credentials: [{key: a-very-secret-key}]
-    acls: [{group: staff}]
-  - {username: bob}
-"""
-
-
-def load(text, settings=None):
-    return load_text(text, "request", env=settings or {}, plugins=plugin_configs())
-
-
-class Source:
-    """A gateway that has loaded a text."""
-
-    def __init__(self, text=FILE, **settings):
-        self._env = {f"PROXYD_{name.upper()}": value for name, value in settings.items()}
-        self._loaded = load(text, self._env)
-        self.settings = self._loaded.settings
-        self.config = ConfigState(Clock())
-        self.config.loaded(self._loaded.hash)
-        self.busy = False
-
-    def not_ready(self):
-        return ""
-
-    async def loaded(self):
-        return self._loaded
-
-    async def text(self):
-        return FILE if self._loaded.hash == load(FILE).hash else None
-
-    async def apply(self, text):
-        if self.busy:
-            raise BusyError
-        self._loaded = load(text, self._env)
-        self.config.loaded(self._loaded.hash)
-        return self._loaded
-
-
-@pytest.fixture
-async def serve():
-    """Give a client of an Admin API over a source."""
-    clients = []
-
-    async def start(source=None):
-        source = source or Source()
-        status = web.Application(middlewares=[errors_as_json])
-        status.router.add_get("/status/ready", ready_handler(source))
-        client = TestClient(TestServer(admin_app(source, status)))
-        await client.start_server()
-        clients.append(client)
-        return client
-
-    yield start
-    for client in clients:
-        await client.close()
-
-
-async def get(client, path, status=200, **headers):
-    async with client.get(path, headers=headers) as response:
-        assert response.status == status, await response.text()
-        return await response.json()
 
 
 def named(page, key="name"):
@@ -350,7 +261,17 @@ def test_an_open_listener_without_tokens_is_refused_when_the_file_is_read(listen
 
 
 @pytest.mark.parametrize(
-    "tokens", ["admin", "root:" + "s" * 20, "admin:short-secret", "admin:" + "s" * 20 + " x"]
+    "tokens",
+    [
+        "admin",
+        "root:" + "s" * 20,
+        "admin:short-secret",
+        "admin:" + "s" * 20 + " x",
+        "an/n=admin:" + "s" * 20,
+        "=admin:" + "s" * 20,
+        "admin:sha256=" + "s" * 64,
+        "admin:" + "s" * 20 + ",viewer:" + "s" * 20,
+    ],
 )
 def test_a_wrong_token_is_refused_and_not_repeated(tokens):
     """A secret is in no message."""

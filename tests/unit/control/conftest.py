@@ -12,6 +12,7 @@ from proxyd.exchange import Client, Exchange
 from proxyd.http1.headers import Headers
 from proxyd.http1.message import RequestHead
 from proxyd.model.entities import Route, Service
+from proxyd.telemetry.admin_families import AdminCounts
 from proxyd.telemetry.fleet import Fleet
 from proxyd.telemetry.histogram import Histogram
 from proxyd.telemetry.journal import Journal
@@ -48,6 +49,7 @@ class FakeSource:
             1,
             {"no shared cipher": 3},
         )
+        self.admin_counts = AdminCounts()
         self.reason = ""
         self.overload_state = OverloadState(
             shedding=True,
