@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from proxyd import __version__
-from proxyd.cli import dev_cert, graphql, graphql_explain, inspect, managing, run
+from proxyd.cli import dev_cert, graphql, graphql_explain, inspect, managing, migrate, run
 from proxyd.cli.output import stdout
 from proxyd.process.inherited import NAMES, Descriptor, parse_descriptor
 
@@ -57,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:3000", help="default %(default)s")
     _dev_cert(verbs)
     _graphql(verbs)
+    _migrate(verbs)
     managing.add(verbs.with_config)
     verbs.add("version", "print the version", version, "proxyd version")
     return parser
@@ -124,6 +125,18 @@ def _dev_cert(verbs: _Verbs) -> None:
     )
     verb.add_argument(
         "--force", action="store_true", help="make the authority anew too, whatever is in the directory"
+    )
+
+
+def _migrate(verbs: _Verbs) -> None:
+    verb = verbs.with_config(
+        "migrate",
+        "bring the tables of the database up to this version of proxyd",
+        migrate.migrate,
+        "PROXYD_DATABASE=postgresql://proxyd@db.internal/proxyd proxyd migrate",
+    )
+    verb.add_argument(
+        "--dry-run", action="store_true", help="change nothing, and list what has been done and what would be"
     )
 
 

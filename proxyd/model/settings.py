@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from proxyd.crypto.api_keys import ENVIRONMENT, Pepper
 from proxyd.model import units
 from proxyd.model.base import Entity
+from proxyd.model.database import DatabaseUrl, parse_database
 from proxyd.model.listen import Listen, parse_listen
 from proxyd.model.peppers import parse_peppers
 from proxyd.model.tokens import AdminToken, parse_origins, parse_tokens
@@ -160,6 +161,8 @@ Peppers = Annotated[
     tuple[Pepper, ...], BeforeValidator(parse_peppers), WithJsonSchema({"type": ["string", "array"]})
 ]
 Environment = Annotated[str, AfterValidator(_environment)]
+Database = Annotated[DatabaseUrl | None, BeforeValidator(parse_database)]
+SslMode = Literal["auto", "disable", "prefer", "require", "verify-ca", "verify-full"]
 Output = Annotated[str, BeforeValidator(_file), Field(min_length=1)]
 Protocols = Annotated[tuple[Literal["TLSv1.2", "TLSv1.3"], ...], BeforeValidator(units.words)]
 RecordTypes = Annotated[
@@ -199,6 +202,26 @@ class Settings(Entity):
     """What stands for this gateway in the keys that it makes: ``pxd_live_…``."""
     declarative_config: str = "config/proxyd.yml"
     """The file with services, routes and the rest; environment and command line only."""
+
+    # --- database
+    database: Database = Field(None, repr=False)
+    """Where entities are kept that are changed while the gateway runs: ``sqlite:///FILE``, ``postgresql://…``, or off: in the file alone."""
+    database_timeout: Seconds = Field(5.0, gt=0)
+    """Longest time that connecting to it, or one thing asked of it, may take."""
+    database_audit_retention: Seconds = Field(90 * 86_400.0, gt=0)
+    """How long it is kept who changed what."""
+    database_undo_retention: Seconds = 7 * 86_400.0
+    """How long what was changed is kept as it was, with its secrets, so that a change can be undone; 0 keeps nothing."""
+    pg_ssl_mode: SslMode | None = None
+    """TLS to PostgreSQL where the URL has no sslmode; none: PGSSLMODE, then auto, which is disable on this machine and verify-full elsewhere."""
+    pg_ssl_root_cert: str = ""
+    """Who has signed its certificate, where the URL has no sslrootcert: a file in PEM; none: PGSSLROOTCERT, then whom the system trusts."""
+    pg_ssl_cert: str = ""
+    """Certificate to show it, where the URL has no sslcert: a file in PEM; none: PGSSLCERT."""
+    pg_ssl_cert_key: str = ""
+    """The key of that, where the URL has no sslkey; none: PGSSLKEY."""
+    pg_pool_size: int = Field(4, ge=1, le=100)
+    """Most connections to it, beside the one that waits for changes."""
 
     # --- logs
     log_level: LogLevel = "notice"
@@ -344,28 +367,3 @@ class Settings(Entity):
     """File with the number of the process, locked while it runs; a relative path is in $RUNTIME_DIRECTORY, where there is one."""
     demo: Switch = False
     """Whether the embedded demo backend runs beside the gateway."""
-
-
-def settings_table() -> str:
-    """Return the settings as a Markdown table, for the documentation."""
-    rows = ["| Setting | Default | Meaning |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
-        rows.append(
-            f"| `{name}` | {_shown(name, field.get_default(call_default_factory=True))} | {field.description} |"
-        )
-    return "\n".join(rows) + "\n"
-
-
-def _shown(name: str, value: object) -> str:
-    """Write a default the way a user would."""
-    if value in (None, (), {}):
-        return "none"
-    if isinstance(value, bool) or name == "workers":
-        return "`on`" if value else "`off`"
-    if isinstance(value, tuple):
-        return f"`{', '.join(str(item) for item in value)}`"
-    if isinstance(value, float):
-        return f"`{value:g}s`"
-    if isinstance(value, int) and "size" in name and value % 1024 == 0:
-        return f"`{value // 1024}k`"
-    return f"`{value}`"

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from proxyd.model.load import load_text
-from proxyd.model.settings import settings_table
+from proxyd.model.settings_table import settings_table
 from proxyd.model.shapes import SHAPES
 
 TEXT = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text()

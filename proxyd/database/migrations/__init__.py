@@ -1,0 +1,1 @@
+"""The revisions of the tables, in the order in which ``proxyd migrate`` runs them."""

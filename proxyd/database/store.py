@@ -1,0 +1,207 @@
+"""Entities in a database: read as far as they are new, and changed by one at a time.
+
+Whoever writes holds the lock of the one row of ``proxyd_revision``, in SQLite that of the file. So revisions are committed in
+their order, and everything newer than the revision that was read last is what has changed since.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from sqlalchemy import select
+
+from proxyd.database import records, writing
+from proxyd.database.engine import WRITES, make_engine
+from proxyd.database.entries import Author, Change, Contents, DatabaseError, Decide, Entry, State
+from proxyd.database.problems import explain, foreign
+from proxyd.database.tables import ENTITIES, REVISION
+from proxyd.database.watching import News, Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from sqlalchemy import Row
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from proxyd.clock import Clock
+    from proxyd.database.entries import Audited, AuditQuery
+    from proxyd.database.target import Target
+    from proxyd.database.writing import Mask
+
+QUEUE: Final = 4  # timeouts that a change waits for those before it
+RATE: Final = 500.0  # changes that a second suffices for, where there are many in one
+
+
+class DatabaseStore:
+    """Implements ``entries.Store``. ``start`` begins to look for what others change; ``mask`` hides secrets in a document.
+
+    ``undo`` tells whether what is changed is kept as it was.
+    """
+
+    def __init__(self, target: Target, mask: Mask, clock: Clock, *, undo: bool = True) -> None:
+        self.target = target
+        self._mask = mask
+        self._clock = clock
+        self._undo = undo
+        self._engine = make_engine(target)
+        # A reader sees one moment: PostgreSQL has to be told, SQLite does so in any case.
+        self._reading = (
+            self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            if target.kind == "postgresql"
+            else self._engine
+        )
+        self._foreign = foreign(target)
+        self._turn = asyncio.Lock()
+        self._contents = Contents()
+        self._news = News(clock)
+        self._watcher = Watcher(target, self._revision, self._news)
+
+    def __repr__(self) -> str:
+        reachable = "there" if self.state.reachable else "away"
+        return f"<DatabaseStore {self.target} {reachable} revision={self._contents.revision}>"
+
+    # --- its life --------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to look for what others change."""
+        self._watcher.start()
+
+    async def close(self) -> None:
+        """Let go of it."""
+        await self._watcher.close()
+        await self._engine.dispose()
+
+    @property
+    def state(self) -> State:
+        """How it fares."""
+        return self._news.state
+
+    # --- reading ---------------------------------------------------------------------------------------------
+
+    async def contents(self) -> Contents:
+        """Return what is there now."""
+        async with self._connected(writes=False) as (connection, _):
+            return await self._read(connection)
+
+    async def changed(self, revision: int) -> int:
+        """Return the revision as soon as it is another one than this."""
+        return await self._news.other_than(revision)
+
+    async def audit(self, query: AuditQuery) -> list[Audited]:
+        """Return entries of the audit log, the newest first."""
+        async with self._connected(writes=False) as (connection, _):
+            return await records.audit(connection, query)
+
+    async def undoing(self, number: int) -> Change | None:
+        """Return what would put back what an entry of the audit log has changed."""
+        async with self._connected(writes=False) as (connection, _):
+            return await records.undoing(connection, number)
+
+    async def last_used(self) -> dict[str, float]:
+        """Return when credentials were last used."""
+        async with self._connected(writes=False) as (connection, _):
+            return await records.last_used(connection)
+
+    async def _revision(self) -> int:
+        async with self._connected(writes=False) as (connection, _):
+            return int((await connection.execute(select(REVISION.c.revision))).scalar_one())
+
+    async def _read(self, connection: AsyncConnection) -> Contents:
+        """Read what is newer than what was read before."""
+        before = self._contents
+        now = (await connection.execute(select(REVISION.c.revision, REVISION.c.pruned))).one()
+        if now.revision == before.revision:
+            return before
+        columns = select(*(ENTITIES.c[name] for name in _COLUMNS))
+        if now.pruned <= before.revision < now.revision:
+            query, base = columns.where(ENTITIES.c.revision > before.revision), before
+        else:  # too far behind, or ahead, of a database that was put back
+            query, base = columns.where(ENTITIES.c.document.is_not(None)), Contents()
+        rows = (await connection.execute(query)).all()
+        fresh = writing.merged(base, now.revision, map(_entry, rows))
+        self._remember(before, fresh)
+        return fresh
+
+    def _remember(self, before: Contents, fresh: Contents) -> None:
+        # Another task may have read meanwhile, and more.
+        if self._contents is before or fresh.revision > self._contents.revision:
+            self._contents = fresh
+            self._news.told(fresh.revision)
+
+    # --- writing ---------------------------------------------------------------------------------------------
+
+    async def change(self, decide: Decide, author: Author) -> Contents:
+        """Change it: all or nothing, one at a time over all machines."""
+        async with self._my_turn(), self._connected(writes=True) as (connection, limit):
+            now = (await connection.execute(select(REVISION.c.audited).with_for_update())).one()
+            fresh = await self._read(connection)
+            changes = writing.effective(fresh, decide(fresh))
+            if not changes:
+                return fresh
+            limit.reschedule(limit_of(self.target.timeout, len(changes)))
+            stamp = writing.Stamp(fresh.revision + 1, self._clock.time(), author, now.audited)
+            rows, entries = writing.rows_of(changes, stamp, self._mask)
+            await writing.write(connection, rows, stamp, undo=self._undo)
+            await connection.commit()
+            after = writing.merged(fresh, stamp.revision, entries)
+            self._remember(fresh, after)
+        return after
+
+    async def use(self, times: Mapping[str, float]) -> None:
+        """Keep when credentials were last used."""
+        if times:
+            async with self._connected(writes=True) as (connection, _):
+                await records.use(connection, times)
+                await connection.commit()
+
+    async def prune(self, *, audit: float, undo: float, tombstones: float) -> None:
+        """Forget what is older than so many seconds."""
+        now = self._clock.time()
+        async with self._my_turn(), self._connected(writes=True) as (connection, _):
+            await connection.execute(select(REVISION.c.audited).with_for_update())
+            await records.prune(connection, audit=now - audit, undo=now - undo, tombstones=now - tombstones)
+            await connection.commit()
+
+    @asynccontextmanager
+    async def _my_turn(self) -> AsyncIterator[None]:
+        """Let one task of this process write at a time, so that those that wait take up no connections."""
+        try:
+            async with asyncio.timeout(QUEUE * self.target.timeout):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise DatabaseError(f"database {self.target}: too many changes wait for one another") from None
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    @asynccontextmanager
+    async def _connected(self, *, writes: bool) -> AsyncIterator[tuple[AsyncConnection, asyncio.Timeout]]:
+        """Give a connection in a transaction, which is rolled back unless it is committed; nothing takes longer than may be."""
+        engine = self._engine.execution_options(**{WRITES: True}) if writes else self._reading
+        try:
+            async with asyncio.timeout(self.target.timeout) as limit, engine.connect() as connection:
+                yield connection, limit
+        except self._foreign as error:
+            problem = explain(error, self.target)
+            self._news.lost(str(problem))
+            raise problem from None
+        self._news.reached()
+
+
+def limit_of(timeout: float, changes: int) -> float:
+    """Return until when so many changes may take, by the loop's clock."""
+    return asyncio.get_running_loop().time() + timeout + changes / RATE
+
+
+_COLUMNS: Final = ("collection", "id", "document", "created_at", "updated_at")
+
+
+def _entry(row: Row[Any]) -> tuple[str, str, Entry | None]:
+    collection, name, document = row.collection, row.id, row.document
+    if document is None:
+        return collection, name, None
+    return collection, name, Entry(collection, name, orjson.loads(document), row.created_at, row.updated_at)

@@ -1,0 +1,91 @@
+"""What is known of a database without asking: whether it answers, and its newest revision."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+from proxyd.database.entries import DatabaseError, State
+from proxyd.telemetry.events import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from proxyd.clock import Clock
+    from proxyd.database.target import Target
+
+PAUSE: Final = 0.4  # seconds between two looks at the revision
+LONGEST_PAUSE: Final = 5.0  # seconds, between two tries while the database is away
+
+log = get_logger("database")
+
+
+class News:
+    """The state of a database, and who waits for another revision. An outage is two events: its beginning and its end."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._woken = asyncio.Event()
+        self.state = State(reachable=True, since=clock.time())
+
+    def __repr__(self) -> str:
+        return f"<News {self.state}>"
+
+    async def other_than(self, revision: int) -> int:
+        """Return the newest revision that is known, as soon as it is another one."""
+        while self.state.revision == revision:
+            await self._woken.wait()
+        return self.state.revision
+
+    def told(self, revision: int) -> None:
+        """Take note of a revision that is there."""
+        if revision != self.state.revision:
+            state = self.state
+            self.state = State(state.reachable, state.since, state.error, revision)
+            self._woken.set()
+            self._woken = asyncio.Event()
+
+    def lost(self, reason: str) -> None:
+        """Take note of a failure."""
+        if self.state.reachable:
+            log.error("database away", reason=reason)
+        since = self._clock.time() if self.state.reachable else self.state.since
+        self.state = State(reachable=False, since=since, error=reason, revision=self.state.revision)
+
+    def reached(self) -> None:
+        """Take note of an answer."""
+        if not self.state.reachable:
+            now = self._clock.time()
+            log.notice("database back", seconds=round(now - self.state.since, 3))
+            self.state = State(reachable=True, since=now, revision=self.state.revision)
+
+
+class Watcher:
+    """Looks at the revision a few times a second: others may write, on other machines or by a command."""
+
+    def __init__(self, target: Target, ask: Callable[[], Awaitable[int]], news: News) -> None:
+        self._target = target
+        self._ask = ask
+        self._news = news
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _run(self) -> None:
+        pause = PAUSE
+        while True:
+            with contextlib.suppress(DatabaseError):
+                self._news.told(await self._ask())
+            pause = PAUSE if self._news.state.reachable else min(2 * pause, LONGEST_PAUSE)
+            await asyncio.sleep(pause)
