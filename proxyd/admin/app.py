@@ -18,6 +18,7 @@ from proxyd.admin.login import Login
 from proxyd.admin.openapi.described import described, require_descriptions
 from proxyd.admin.openapi.serving import OpenAPI
 from proxyd.admin.reading import READERS, Reading
+from proxyd.admin.tailing import Tailing
 from proxyd.apps.roles import require_declarations, roles, roles_guard
 from proxyd.clock import Clock
 
@@ -60,6 +61,7 @@ def admin_app(source: AdminSource, status: web.Application, clock: Clock | None 
         Loading(source),
         TargetHealth(source),
         Insight(source),
+        Tailing(source),
         OpenAPI(app),
         pages,
     ):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from proxyd.telemetry.source import Configured
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
@@ -35,6 +35,9 @@ class AdminSource(Configured, Protocol):
 
     async def mark(self, upstream: str, target: str, address: str | None, *, healthy: bool) -> int:
         """Have every worker take somebody's word for a target's health; return of how many of its addresses."""
+
+    async def tail(self, watches: Mapping[str, Mapping[str, Any]]) -> list[tuple[int, bytes]]:
+        """Return what every process has for those who watch requests, as ``telemetry.tail`` has it, with the process's id."""
 
 
 class BusyError(Exception):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from proxyd.admin.source import BusyError
+from proxyd.master.channel import ChannelError
 from proxyd.telemetry.source import TargetState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from proxyd.master.child import Child
     from proxyd.master.master import Master
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from proxyd.telemetry.source import ConfigState
 
 MARK_WAIT = 2.0  # seconds that a worker gets to hear of a target's health
+TAIL_WAIT = 0.4  # seconds that a worker gets to tell what it has for those who watch
 
 
 class Administered:
@@ -93,3 +96,15 @@ class Administered:
             return_exceptions=True,  # who ends meanwhile has no say, and who hangs is ended
         )
         return max((one["marked"] for one in answers if isinstance(one, dict)), default=0)
+
+    async def tail(self, watches: Mapping[str, Mapping[str, Any]]) -> list[tuple[int, bytes]]:
+        """Return what every worker has for those who watch requests; who does not answer in time tells the next time."""
+
+        async def ask(child: Child) -> tuple[int, bytes] | None:
+            try:
+                return child.pid, await child.tail(watches, TAIL_WAIT)
+            except ChannelError:
+                return None
+
+        asked = [child for child in self._master.workers() if child.state != "starting"]
+        return [told for told in await asyncio.gather(*map(ask, asked)) if told is not None]

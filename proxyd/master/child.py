@@ -19,7 +19,7 @@ from proxyd.master.messages import PROTOCOL
 from proxyd.telemetry.events import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from proxyd.clock import Clock
 
@@ -200,6 +200,10 @@ class Child:
     async def ask(self, what: str, attached: bytes = b"", *, within: float, **values: Any) -> dict[str, Any]:
         """Ask it something and return the answer; raises ChannelError."""
         return (await self._channel.ask(what, attached, within=within, **values))[0]
+
+    async def tail(self, watches: Mapping[str, Any], within: float) -> bytes:
+        """Return what it has for those who watch requests; raises ChannelError."""
+        return (await self._channel.ask("tail", within=within, watches=dict(watches)))[1]
 
     def cover(self, slots: list[int]) -> None:
         """Have it accept for these slots beside its own, and no longer for others."""

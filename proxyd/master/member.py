@@ -209,6 +209,8 @@ class Member:
         elif what == "mark":
             where = (message["upstream"], message["target"], message["address"])
             self._channel.answer(message, marked=worker.mark(*where, healthy=message["healthy"]))
+        elif what == "tail":
+            self._channel.answer(message, worker.tail.take(message["watches"]))
         elif what == "cover":
             self._spawn(self._cover(worker, set(message["slots"])))
         elif what == "prepare":

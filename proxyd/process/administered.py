@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from proxyd.admin.source import BusyError
 from proxyd.errors import ConfigError, Place, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
@@ -83,3 +84,7 @@ class Administered:
     async def mark(self, upstream: str, target: str, address: str | None, *, healthy: bool) -> int:
         """Take somebody's word for a target's health; return of how many of its addresses."""
         return self._worker.mark(upstream, target, address, healthy=healthy)
+
+    async def tail(self, watches: Mapping[str, Mapping[str, Any]]) -> list[tuple[int, bytes]]:
+        """Return what there is for those who watch requests."""
+        return [(os.getpid(), self._worker.tail.take(watches))]

@@ -38,6 +38,7 @@ from proxyd.telemetry.source import (
     ProtectionState,
     TlsState,
 )
+from proxyd.telemetry.tail import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -136,6 +137,7 @@ class Worker:
         self.telemetry = make_telemetry(settings, clock, loop, self.reports.journal)
         begun.callback(self.telemetry.close)
         begun.push_async_callback(self.telemetry.logs.stop)
+        self.tail = Tail(self.telemetry, clock, loop)
         self._wheel = DeadlineWheel(clock, loop)
         begun.callback(self._wheel.close)
         self._overload = make_overload(settings, clock)

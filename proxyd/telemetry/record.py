@@ -20,6 +20,8 @@ from proxyd.telemetry.shipper import Deliveries
 from proxyd.telemetry.tally import Tallies
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from proxyd.clock import Clock
     from proxyd.exchange import Exchange
     from proxyd.model.entities import Route, Service
@@ -88,7 +90,7 @@ class Telemetry:
         self.loop_lag = Histogram()
         self.started_at = clock.time()
         self._unmatched = self.meters.unmatched
-        self._note = access_log.note if access_log is not None else None
+        self._note: Callable[[Exchange], None] | None = access_log.note if access_log is not None else None
         self.slow = slow
         self._slow_above = slow.above if slow is not None else math.inf
 
@@ -112,6 +114,20 @@ class Telemetry:
             self.slow.note(exchange)
         if self._note is not None:
             self._note(exchange)
+
+    def watch(self, note: Callable[[Exchange], None] | None) -> None:
+        """Have finished exchanges noted for whoever watches, too; None for no longer."""
+        written = self.access_log.note if self.access_log is not None else None
+        if note is None or written is None:
+            self._note = note or written
+            return
+        write, tell = written, note
+
+        def both(exchange: Exchange) -> None:
+            write(exchange)
+            tell(exchange)
+
+        self._note = both
 
     @property
     def dropped_lines(self) -> int:
