@@ -29,9 +29,21 @@ if TYPE_CHECKING:
 
 # What the status listener's own docstrings do not say: its package knows of no documents.
 _SAYS: Final = {"type": "object", "required": ["message"], "properties": {"message": {"type": "string"}}}
+_HEALTH: Final = {
+    "type": "object",
+    "required": ["status", "info", "error", "details"],
+    "properties": {
+        "status": {"enum": ["ok", "error", "shutting_down"]},
+        **{name: {"type": "object"} for name in ("info", "error", "details")},
+    },
+}
 STATUS: Final = {
     "/metrics": described(
         "Return what Prometheus collects.", answers={200: {"type": "string"}}, media="text/plain"
+    ),
+    "/status/live": described("Tell that the process answers.", answers={200: _HEALTH}),
+    "/status/health": described(
+        "Tell how the gateway and its dependencies are.", answers={200: _HEALTH, 503: _HEALTH}
     ),
     "/status/ready": described("Tell whether traffic should come here.", answers={200: _SAYS, 503: _SAYS}),
 }

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 from aiohttp import web
 
 from proxyd import __version__
+from proxyd.control.answers import errors_as_json, json_answer
+from proxyd.control.health import add_health
 from proxyd.control.metrics import metrics_handler
 from proxyd.control.overload import overload
 from proxyd.control.resilience import resilience
-from proxyd.control.status import errors_as_json, json_answer, last_reload, ready_handler
+from proxyd.control.status import last_reload
 from proxyd.telemetry.access_line import timestamp
 from proxyd.telemetry.admin_families import AdminCounts, of_admin
 from proxyd.telemetry.exposition import FleetExposition
+from proxyd.telemetry.health_families import of_health
 from proxyd.telemetry.memory import resident_bytes
 from proxyd.telemetry.source_families import of_config
 from proxyd.telemetry.worker_families import WorkerCounts, of_workers
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
     from prometheus_client import Metric
 
+    from proxyd.control.health import HealthSource
     from proxyd.telemetry.fleet import Fleet, Summary
     from proxyd.telemetry.source import ConfigState
 
@@ -65,19 +69,20 @@ class CrewSource(Protocol):
         """Say why no traffic should come here now, or nothing where it may."""
 
 
-def crew_app(source: CrewSource) -> web.Application:
+def crew_app(source: CrewSource, health: HealthSource | None = None) -> web.Application:
     """Return the application of a master's ``status_listen``."""
 
     def own() -> Iterator[Metric]:
         yield from of_config(source.config)
         yield from of_admin(source.admin_counts)
         yield from of_workers([one.state for one in source.workers()], source.counts)
+        yield from of_health(health.states() if health is not None else ())
 
     app = web.Application(middlewares=[errors_as_json])
     exposition = FleetExposition(source.fleet, source.refresh, own)
     app.router.add_get("/metrics", metrics_handler(exposition))
     app.router.add_get("/status", _status_handler(source))
-    app.router.add_get("/status/ready", ready_handler(source))
+    add_health(app, source, health)
     return app
 
 

@@ -1,6 +1,6 @@
 """The status listener: how the gateway is, for probes, Prometheus and people. It only reads.
 
-``/status`` and ``/status/ready`` have Kong's shapes; what proxyd adds stands beside Kong's keys.
+``/status`` and ``/status/ready`` have Kong's shapes, ``/status/live`` and ``/status/health`` those of terminus; what proxyd adds stands beside Kong's keys.
 """
 
 from __future__ import annotations
@@ -8,66 +8,43 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from aiohttp import web
 
 from proxyd import __version__
+from proxyd.control.answers import errors_as_json, json_answer
+from proxyd.control.health import add_health
 from proxyd.control.metrics import metrics_handler
 from proxyd.control.overload import overload
 from proxyd.control.resilience import resilience
 from proxyd.telemetry.access_line import timestamp
 from proxyd.telemetry.exposition import Exposition
+from proxyd.telemetry.health_families import of_health
 from proxyd.telemetry.memory import resident_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from aiohttp.typedefs import Handler
+    from prometheus_client import Metric
 
+    from proxyd.control.health import HealthSource
     from proxyd.telemetry.record import Telemetry
-    from proxyd.telemetry.source import Configured, Ready, StatusSource
+    from proxyd.telemetry.source import Configured, StatusSource
 
 
-def status_app(telemetry: Telemetry, source: StatusSource) -> web.Application:
+def status_app(
+    telemetry: Telemetry, source: StatusSource, health: HealthSource | None = None
+) -> web.Application:
     """Return the application of ``status_listen``."""
     app = web.Application(middlewares=[errors_as_json])
-    app.router.add_get("/metrics", metrics_handler(Exposition(telemetry, source)))
+
+    def own() -> Iterator[Metric]:
+        yield from of_health(health.states() if health is not None else ())
+
+    app.router.add_get("/metrics", metrics_handler(Exposition(telemetry, source, own)))
     app.router.add_get("/status", _status_handler(telemetry, source))
-    app.router.add_get("/status/ready", ready_handler(source))
+    add_health(app, source, health)
     return app
-
-
-def json_answer(document: dict[str, Any], status: int = 200) -> web.Response:
-    """Return a document that nobody keeps."""
-    return web.Response(
-        body=orjson.dumps(document),
-        status=status,
-        content_type="application/json",
-        charset="utf-8",
-        headers={"Cache-Control": "no-store"},
-    )
-
-
-@web.middleware
-async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer what the router refuses in the form of everything else."""
-    try:
-        return await handler(request)
-    except web.HTTPMethodNotAllowed as error:
-        answer = json_answer({"message": "Method not allowed"}, error.status)
-        answer.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
-        return answer
-    except web.HTTPNotFound as error:
-        return json_answer({"message": "Not found"}, error.status)
-
-
-def ready_handler(source: Ready) -> Handler:
-    """Return what answers 200, or 503 and why."""
-
-    async def get(_request: web.Request) -> web.StreamResponse:
-        """Tell whether traffic should come here."""
-        reason = source.not_ready()
-        return json_answer({"message": reason}, 503) if reason else json_answer({"message": "ready"})
-
-    return get
 
 
 def _status_handler(telemetry: Telemetry, source: StatusSource) -> Handler:

@@ -20,9 +20,11 @@ from proxyd.errors import ConfigError
 from proxyd.master.administered import Administered
 from proxyd.master.child import Order
 from proxyd.master.crew import Crew
+from proxyd.master.processes import ManyProcesses
 from proxyd.master.reloading import reload
 from proxyd.master.sockets import Sockets
 from proxyd.master.watch import Watch
+from proxyd.process.checks import start_health
 from proxyd.process.tls import Tls
 from proxyd.process.worker import why_refused
 from proxyd.store import under_way
@@ -129,8 +131,9 @@ class Master:
             self._tls.take(await self._tls.load(self._loaded))
         context = self._tls.front.context if self._tls.front is not None else None
         admin = Administered(self, self._loaded, self._check)
+        health = start_health(self._loaded, ManyProcesses(self), self._clock, self._started)
         self.status_addresses, _ = await start_servers(
-            crew_app(self), admin, context, self._given, self._started
+            crew_app(self, health), admin, context, self._given, self._started
         )
 
     def _order(self) -> Order:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from proxyd.model import units
 from proxyd.model.grammar import Tag
 
 
@@ -33,3 +34,12 @@ class Stored(Entity):
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Milliseconds = Annotated[int, Field(ge=1, le=2**31 - 2)]
+Seconds = Annotated[
+    float, BeforeValidator(units.duration), WithJsonSchema({"type": ["number", "string"], "minimum": 0})
+]
+Bytes = Annotated[
+    int, BeforeValidator(units.size), WithJsonSchema({"type": ["integer", "string"], "minimum": 0})
+]
+Switch = Annotated[
+    bool, BeforeValidator(units.switch), WithJsonSchema({"type": ["boolean", "string", "integer"]})
+]

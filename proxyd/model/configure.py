@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from proxyd.errors import Place
 from proxyd.model.complaints import NOT_SHOWN, complaint
+from proxyd.model.element import descend, render
 from proxyd.model.settings import OTHER_NAMES, PROXY_PROTOCOL, Settings
 from proxyd.model.suggest import nearest
 from proxyd.model.units import switch
@@ -15,10 +16,13 @@ from proxyd.model.units import switch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from pydantic_core import ErrorDetails
+
     from proxyd.model.element import Element
     from proxyd.model.report import Report
 
 PREFIX: Final = "PROXYD_"
+_RECORDS: Final = frozenset({"health"})  # made of mappings: what is wrong with all of it shows no value
 _NO_FILE: Final = frozenset({"declarative_config", "demo"})  # what must be known before the file is read
 
 
@@ -51,6 +55,7 @@ def configure(
     values: dict[str, Any] = {}
     places: dict[str, tuple[Place, str]] = {}
     secret: set[str] = set()
+    elements: dict[str, Element] = {}
 
     block = root.get("proxyd") or root
     if block is not root and isinstance(block.value, dict):
@@ -66,6 +71,7 @@ def configure(
             elif element.value is not None:
                 values[name] = plain(element)
                 places[name] = (element.place(report.file), path)
+                elements[name] = element
                 secret |= {name} if is_secret(element) else set()
     elif block.value is not None and block is not root:
         report.error(block.place(report.file), "proxyd", "must be a mapping")
@@ -74,11 +80,13 @@ def configure(
         values[name] = env[variable]
         places[name] = (Place(variable), "")
         secret.discard(name)
+        elements.pop(name, None)
     for name, value in overrides.items():
         values[name] = value
+        elements.pop(name, None)
         places[name] = (Place(f"--{name.replace('_', '-')}"), "")
 
-    settings = _validated(values, places, secret, report)
+    settings = _validated(values, places, secret, report, _Inside(elements, is_secret, report))
     _advise(settings, places, report)
     return settings
 
@@ -92,11 +100,42 @@ def _variables(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield name, variable
 
 
+class _Inside:
+    """Tells of findings within a setting that is a list or a mapping, each at its own place in the file."""
+
+    def __init__(
+        self, elements: Mapping[str, Element], is_secret: Callable[[Element], bool], report: Report
+    ) -> None:
+        self._elements = elements
+        self._is_secret = is_secret
+        self._report = report
+
+    def tell(self, finding: ErrorDetails, path: str) -> bool:
+        """Report a finding of the setting at ``path``; false where it is not one within."""
+        name, *steps = finding["loc"]
+        element = self._elements.get(str(name))
+        if element is None or name not in _RECORDS:
+            return False
+        file = self._report.file
+        below, taken = descend(element, steps)
+        where = render([*path.split("."), *steps])
+        place = below.place(file)
+        if finding["type"] == "extra_forbidden":
+            holder, _ = descend(element, steps[:-1])
+            place = holder.key_place(file, str(steps[-1]))
+        elif steps and len(taken) == len(steps) and self._is_secret(below):
+            self._report.error(place, where, NOT_SHOWN)
+            return True
+        self._report.error(place, where, *complaint(finding, Settings))
+        return True
+
+
 def _validated(
     values: dict[str, Any],
     places: dict[str, tuple[Place, str]],
     secret: set[str],
     report: Report,
+    inside: _Inside,
 ) -> Settings:
     try:
         return Settings.model_validate(values)
@@ -105,6 +144,8 @@ def _validated(
     for finding in findings:
         name = str(finding["loc"][0])
         place, path = places.get(name, (Place(f"--{name.replace('_', '-')}"), ""))
+        if inside.tell(finding, path):
+            continue
         if name in secret:
             report.error(place, path, NOT_SHOWN)
         else:

@@ -148,6 +148,7 @@ def _load(
     check_peppers(walk.drafts, settings.key_pepper, report)
     configuration = Configuration(transform=_transform(root, report), peppers=settings.key_pepper)
     configuration.places.update(_places_of_apps(root, settings, report))
+    configuration.places.update(_places_of_health(root, report))
     for draft in walk.drafts:
         if _keep(draft, configuration, checker, decoder):
             configuration.places[draft.id] = draft.element.place(report.file)
@@ -189,6 +190,14 @@ def _places_of_apps(root: Element, settings: Settings, report: Report) -> dict[s
         f"proxyd.apps.{name}": element.place(report.file) if element else Place("PROXYD_APPS")
         for name, element in found.items()
     }
+
+
+def _places_of_health(root: Element, report: Report) -> dict[str, Place]:
+    """Tell where each indicator is, as what it needs is looked for only later."""
+    block = root.get("proxyd")
+    listed = block.get("health") if block else None
+    found = listed.children() if listed is not None else ()
+    return {f"proxyd.health[{index}]": element.place(report.file) for index, element in found}
 
 
 def _format_version(root: Element, report: Report) -> str:

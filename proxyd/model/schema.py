@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic.json_schema import models_json_schema
 
+from proxyd.model.indicators import Indicator
 from proxyd.model.settings import Settings
 from proxyd.model.shapes import (
     CHILDREN,
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _REF: Final = "#/$defs/{model}"
 
+RECORDS: Final[dict[str, type[BaseModel]]] = {"health": Indicator}  # settings that are lists of these
+
 _COMMON: Final[dict[str, Any]] = {
     "_comment": {"description": "A remark, without effect."},
     "_ignore": {"description": "Anything, without effect: the place for YAML anchors."},
@@ -41,7 +44,7 @@ _PLACEHOLDER: Final = {"type": "string", "pattern": r"\{vault://|\$\{"}
 
 def json_schema(plugin_configs: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
     """Return the schema (draft 2020-12); ``plugin_configs`` gives each plugin's class by name."""
-    models = [shape.entity for shape in SHAPES.values()]
+    models = [*(shape.entity for shape in SHAPES.values()), *RECORDS.values()]
     _, generated = models_json_schema(
         [(model, "validation") for model in (*models, *plugin_configs.values())],
         ref_template=_REF,
@@ -83,7 +86,7 @@ def json_schema(plugin_configs: Mapping[str, type[BaseModel]]) -> dict[str, Any]
                 "description": "Names for the environment in {vault://NAME/...}.",
                 "type": ["array", "null"],
             },
-            "proxyd": _settings(),
+            "proxyd": _settings({name: by_title[model] for name, model in RECORDS.items()}),
         },
         "$defs": definitions,
     }
@@ -173,21 +176,24 @@ def _plugin(name: str, definition: str) -> dict[str, Any]:
     }
 
 
-def _settings() -> dict[str, Any]:
-    """Describe the ``proxyd:`` block: each setting is a text, a number, a switch or a list of texts, one a mapping."""
+def _settings(records: Mapping[str, str]) -> dict[str, Any]:
+    """Describe the ``proxyd:`` block: each setting is a text, a number, a switch or a list of texts, one a mapping.
+
+    ``records`` names the definitions of settings that are lists of records.
+    """
     scalar = {"type": ["string", "number", "boolean", "null"]}
-    forms = [scalar, {"type": "array", "items": scalar}]
+    forms: list[dict[str, Any]] = [scalar, {"type": "array", "items": scalar}]
+    others: dict[str, list[dict[str, Any]]] = {
+        name: [{"type": ["array", "null"], "items": {"$ref": _REF.format(model=model)}}]
+        for name, model in records.items()
+    }
+    others["apps"] = [*forms, {"type": "object", "additionalProperties": scalar}]
     return {
         "description": "Settings of the daemon; the environment (PROXYD_NAME) wins over them.",
         "type": ["object", "null"],
         "additionalProperties": False,
         "properties": {
-            name: {
-                "description": field.description,
-                "anyOf": [*forms, {"type": "object", "additionalProperties": scalar}]
-                if name == "apps"
-                else forms,
-            }
+            name: {"description": field.description, "anyOf": others.get(name, forms)}
             for name, field in Settings.model_fields.items()
         },
     }

@@ -13,8 +13,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from proxyd.crypto.api_keys import ENVIRONMENT, Pepper
 from proxyd.model import units
-from proxyd.model.base import Entity
+from proxyd.model.base import Bytes, Entity, Seconds, Switch
 from proxyd.model.database import DatabaseUrl, parse_database
+from proxyd.model.indicators import Indicators
 from proxyd.model.listen import Listen, parse_listen
 from proxyd.model.peppers import parse_peppers
 from proxyd.model.tokens import AdminToken, parse_origins, parse_tokens
@@ -147,10 +148,7 @@ def _slow(value: object) -> str | float:
     return seconds
 
 
-Seconds = Annotated[float, BeforeValidator(units.duration)]
-Bytes = Annotated[int, BeforeValidator(units.size)]
 Workers = Annotated[int | Literal["auto"], BeforeValidator(_workers)]
-Switch = Annotated[bool, BeforeValidator(units.switch)]
 Words = Annotated[tuple[str, ...], BeforeValidator(units.words)]
 Listens = Annotated[tuple[Listen, ...], BeforeValidator(parse_listen)]
 HeaderNames = Annotated[tuple[str, ...], BeforeValidator(_headers)]
@@ -365,5 +363,7 @@ class Settings(Entity):
     """Whether the file is looked at every second, and loaded anew when it has changed."""
     pid_file: str = ""
     """File with the number of the process, locked while it runs; a relative path is in $RUNTIME_DIRECTORY, where there is one."""
+    health: Indicators = ()
+    """Indicators of /status/health, a list of mappings; in the environment as JSON."""
     demo: Switch = False
     """Whether the embedded demo backend runs beside the gateway."""

@@ -20,7 +20,8 @@ from proxyd.issuers.keysets import KeySets
 from proxyd.model.settings import PROXY_PROTOCOL
 from proxyd.plugin import Kit
 from proxyd.plugins import BY_NAME
-from proxyd.process.authorities import authority_digests
+from proxyd.process.authorities import authorities_of, authority_digests
+from proxyd.process.checks import OneProcess, looks_of
 from proxyd.process.timings import times_plugins
 from proxyd.process.tls import load_material
 from proxyd.store.consumers import Consumers
@@ -169,7 +170,7 @@ def make_counting(
     The file is the one in the settings, or what an open ``descriptor`` is of; ``under_way`` is that of the file in which
     requests under way are counted with others.
     """
-    redis = Redises(_tell_redis, _authorities(settings))
+    redis = Redises(_tell_redis, authorities_of(settings))
     together = _make_under_way(under_way)
     place = Path(settings.shared_memory) if settings.shared_memory else descriptor
     if place is None:
@@ -197,15 +198,6 @@ def _tell_redis(endpoint: Redis, reason: str) -> None:
         log.warning("redis is away", redis=str(endpoint), reason=reason)
     else:
         log.notice("redis is back", redis=str(endpoint))
-
-
-def _authorities(settings: Settings) -> str | None:
-    if settings.trusted_certificate == SYSTEM:
-        return None
-    try:
-        return read_pem(settings.trusted_certificate)
-    except TlsError as error:
-        raise ConfigError([Problem(Place("trusted_certificate"), "", str(error))]) from error
 
 
 def make_key_sets(settings: Settings, clock: Clock) -> KeySets:
@@ -255,6 +247,10 @@ async def rehearse(loaded: Loaded) -> tuple[Problem, ...]:
         key_sets = make_key_sets(settings, clock)
         telemetry = Telemetry(clock)
         make_snapshot(loaded, settings, registry, resolver, clock, telemetry, 1, Counting(), key_sets)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        looks_of(loaded, OneProcess(Telemetry(clock)))
     except ConfigError as error:
         problems += error.problems
     try:

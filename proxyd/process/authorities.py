@@ -1,4 +1,4 @@
-"""Who may vouch for clients: out of the plugins that want certificates of them, for handshakes and for lookups."""
+"""Who may vouch for clients, out of the plugins that want certificates of them; and for servers, out of the settings."""
 
 from __future__ import annotations
 
@@ -10,14 +10,26 @@ from proxyd.crypto.certificate import TlsError, digest, parse_pem, read_pem
 from proxyd.downstream.tls import ClientAuthorities
 from proxyd.errors import ConfigError, Place, Problem
 from proxyd.plugins.mtls_auth import Config, MtlsAuth
+from proxyd.upstream.tls import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from proxyd.model.entities import Configuration, Plugin
     from proxyd.model.load import Loaded
+    from proxyd.model.settings import Settings
 
 EVERY_NAME = "*"
+
+
+def authorities_of(settings: Settings) -> str | None:
+    """Return who vouches for servers, in PEM; None: whom the system trusts. Raises ConfigError."""
+    if settings.trusted_certificate == SYSTEM:
+        return None
+    try:
+        return read_pem(settings.trusted_certificate)
+    except TlsError as error:
+        raise ConfigError([Problem(Place("trusted_certificate"), "", str(error))]) from error
 
 
 def client_authorities(loaded: Loaded) -> ClientAuthorities | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from proxyd.clock import Clock
     from proxyd.model.settings import Settings
-    from proxyd.telemetry.histogram import Histogram
+    from proxyd.telemetry.record import Telemetry
 
 
 def make_overload(settings: Settings, clock: Clock) -> Overload | None:
@@ -30,12 +30,12 @@ def make_overload(settings: Settings, clock: Clock) -> Overload | None:
 
 
 def watch_loop(
-    histogram: Histogram, loop: asyncio.AbstractEventLoop, clock: Clock, overload: Overload | None
+    telemetry: Telemetry, loop: asyncio.AbstractEventLoop, clock: Clock, overload: Overload | None
 ) -> Callable[[], None]:
     """Begin to look how late the loop is, more often where somebody acts on it; returns what ends that."""
     if overload is None:
-        lag = LoopLag(histogram, loop, clock.now)
+        lag = LoopLag(telemetry.loop_lag, loop, clock.now, lately=telemetry.lately)
     else:
-        lag = LoopLag(histogram, loop, clock.now, PERIOD, overload.look)
+        lag = LoopLag(telemetry.loop_lag, loop, clock.now, PERIOD, overload.look, telemetry.lately)
     lag.start()
     return lag.stop

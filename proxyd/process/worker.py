@@ -21,6 +21,7 @@ from proxyd.gateway.forwarded import TrustedIPs
 from proxyd.gateway.tasks import Tasks
 from proxyd.process import assemble, seen
 from proxyd.process.administered import Administered, Texts
+from proxyd.process.checks import own_health
 from proxyd.process.drain import Drain
 from proxyd.process.handling import make_asker, make_handler, make_telemetry
 from proxyd.process.overload import make_overload, watch_loop
@@ -141,7 +142,7 @@ class Worker:
         self._wheel = DeadlineWheel(clock, loop)
         begun.callback(self._wheel.close)
         self._overload = make_overload(settings, clock)
-        begun.callback(watch_loop(self.telemetry.loop_lag, loop, clock, self._overload))
+        begun.callback(watch_loop(self.telemetry, loop, clock, self._overload))
         self._tasks = Tasks(self._crashed)
         begun.push_async_callback(self._tasks.stop)
         self._apps = Apps(settings.apps, self._groups)
@@ -166,7 +167,7 @@ class Worker:
         self.tls.take(await self.tls.load(self._loaded))
         context = self.tls.front.context if self.tls.front is not None else None
         self.status_addresses, self.admin_addresses = await start_servers(
-            status_app(self.telemetry, self),
+            status_app(self.telemetry, self, own_health(self._loaded, self.telemetry, clock, begun)),
             Administered(self, self._texts),
             context,
             self._given,

@@ -26,12 +26,21 @@ MASTER = "master"  # in place of the number of a slot
 
 
 class Exposition:
-    """Writes every metric. ``registry`` holds those of the process, and what others register there."""
+    """Writes every metric. ``registry`` holds those of the process, and what others register there.
 
-    def __init__(self, telemetry: Telemetry, source: StatusSource) -> None:
+    ``own`` are families that no worker of several has.
+    """
+
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        source: StatusSource,
+        own: Callable[[], Iterable[Metric]] = lambda: (),
+    ) -> None:
         self.registry = process_registry()
         self._telemetry = telemetry
         self._source = source
+        self._own = own
 
     def __repr__(self) -> str:
         return f"<Exposition of {self._telemetry!r}>"
@@ -39,7 +48,8 @@ class Exposition:
     async def write(self, accept: str) -> tuple[bytes, str]:
         """Return the text and its Content-Type, in the format that an Accept header prefers."""
         sources = self._telemetry, self._source
-        return await _write(chain(_whole(self.registry), pieces(*sources), kong.pieces(*sources)), accept)
+        parts = chain(_whole(self.registry), pieces(*sources), kong.pieces(*sources), map(Piece, self._own()))
+        return await _write(parts, accept)
 
 
 class FleetExposition:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from proxyd.telemetry.date import HttpDate
 from proxyd.telemetry.histogram import Histogram
+from proxyd.telemetry.lag import Lately
 from proxyd.telemetry.meter import Meters, RouteMeter
 from proxyd.telemetry.operations import Operations
 from proxyd.telemetry.outputs import Outputs
@@ -53,6 +54,7 @@ class Telemetry:
         "budget",
         "deliveries",
         "http_date",
+        "lately",
         "logs",
         "loop_lag",
         "meters",
@@ -88,6 +90,7 @@ class Telemetry:
         self.over_budget = [0, 0]
         self.requests = 0  # exchanges finished
         self.loop_lag = Histogram()
+        self.lately = Lately()  # how late the loop was
         self.started_at = clock.time()
         self._unmatched = self.meters.unmatched
         self._note: Callable[[Exchange], None] | None = access_log.note if access_log is not None else None

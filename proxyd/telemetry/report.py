@@ -152,6 +152,7 @@ class Reporter:
             "pid": os.getpid(),
             "requests": telemetry.requests,
             "hash": source.config.digest,
+            "lag": telemetry.lately.worst(),
             "connections": asdict(source.connections()),
             "upstreams": [asdict(target) for target in source.targets()],
             "overload": overload.summary() if overload is not None else None,

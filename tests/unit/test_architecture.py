@@ -38,6 +38,7 @@ AIOHTTP_CLIENTS = {
     "proxyd/guard/aiohttp.py",
     "proxyd/issuers/keysets.py",
     "proxyd/telemetry/http_sender.py",
+    "proxyd/telemetry/s3_bucket.py",
     "proxyd/upstream/probe.py",
 }
 

@@ -12,7 +12,8 @@ from proxyd.admin.app import admin_app
 from proxyd.admin.source import BusyError
 from proxyd.cli.config import plugin_configs
 from proxyd.clock import Clock
-from proxyd.control.status import errors_as_json, ready_handler
+from proxyd.control.answers import errors_as_json
+from proxyd.control.health import ready_handler
 from proxyd.model.load import load_text
 from proxyd.telemetry.admin_families import AdminCounts
 from proxyd.telemetry.source import ConfigState
