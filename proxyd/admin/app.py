@@ -19,6 +19,7 @@ from proxyd.admin.openapi.described import described, require_descriptions
 from proxyd.admin.openapi.serving import OpenAPI
 from proxyd.admin.reading import READERS, Reading
 from proxyd.admin.tailing import Tailing
+from proxyd.admin.writing import Writing
 from proxyd.apps.roles import require_declarations, roles, roles_guard
 from proxyd.clock import Clock
 
@@ -70,6 +71,7 @@ def admin_app(source: AdminSource, status: web.Application, clock: Clock | None 
         Login(access, source.admin_counts),
         About(source),
         Reading(source),
+        Writing(source),
         Loading(source),
         TargetHealth(source),
         Insight(source),

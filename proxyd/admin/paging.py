@@ -6,19 +6,33 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from proxyd.admin.answers import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from proxyd.model.entities import Stored
 
 DEFAULT_SIZE: Final = 100
 MAX_SIZE: Final = 1000
 _TAG: Final = re.compile(r"[^,/]+(?:,[^,/]+)*|[^,/]+(?:/[^,/]+)*")
+
+
+class One(Protocol):
+    """What stands on a page."""
+
+    @property
+    def id(self) -> str:
+        """Its identity."""
+
+    @property
+    def tags(self) -> Sequence[str]:
+        """Its tags."""
+
+
+OneT = TypeVar("OneT", bound=One)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +63,7 @@ class Page:
             "/" in tags,
         )
 
-    def of_entities(self, entities: Iterable[Stored]) -> tuple[list[Stored], str]:
+    def of_entities(self, entities: Iterable[OneT]) -> tuple[list[OneT], str]:
         """Return those of this page, and the offset of the next one, or nothing. Raises Refusal."""
         chosen = [one for one in entities if self._has_tags(one)]
         start = 0
@@ -60,7 +74,7 @@ class Page:
         page = chosen[start : start + self.size]
         return page, _offset(page[-1].id) if start + self.size < len(chosen) else ""
 
-    def _has_tags(self, entity: Stored) -> bool:
+    def _has_tags(self, entity: One) -> bool:
         if not self.tags:
             return True
         return (any if self.any_tag else all)(tag in entity.tags for tag in self.tags)

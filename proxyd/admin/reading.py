@@ -1,4 +1,7 @@
-"""Reading entities: collections, single entities, and both below others, out of the configuration that runs."""
+"""Reading entities: collections, single entities, and both below others.
+
+They come out of the configuration that runs or, where there is one, out of the database.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,20 @@ from proxyd.admin.catalog import COLLECTIONS, TOP, children, parents
 from proxyd.admin.openapi.described import described
 from proxyd.admin.openapi.schemas import PAGING, listed, shown
 from proxyd.admin.paging import Page, next_path
-from proxyd.admin.show import flattened, show
+from proxyd.admin.rows import LoadedRows, StoredRows
 from proxyd.apps.roles import roles
+from proxyd.model.shapes import SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from aiohttp import web
 
+    from proxyd.admin.book import Above
     from proxyd.admin.catalog import Collection
+    from proxyd.admin.rows import Row, Rows
     from proxyd.admin.source import AdminSource
     from proxyd.model.entities import Stored
-    from proxyd.model.load import Loaded
 
 READERS = ("viewer", "operator", "admin")
 
@@ -38,7 +43,7 @@ _TAGGED: Final = {
 
 
 class Reading:
-    """Handlers of GET; in DB-less mode every other method of an entity is refused with Kong's reason."""
+    """Handlers of GET."""
 
     def __init__(self, source: AdminSource) -> None:
         self._source = source
@@ -52,15 +57,10 @@ class Reading:
         app.router.add_get("/tags", self._tags)
         app.router.add_get("/tags/{tag}", self._tags)
 
-    def _add(
-        self, app: web.Application, path: str, one: Collection, above: tuple[tuple[str, str], ...]
-    ) -> None:
+    def _add(self, app: web.Application, path: str, one: Collection, above: Above) -> None:
         app.router.add_get(path, self._lister(one, above))
-        app.router.add_route("POST", path, self._refusing(one))
         single = f"{path}/{{{one.name}}}"
         app.router.add_get(single, self._getter(one, above))
-        for method in ("PUT", "PATCH", "DELETE"):
-            app.router.add_route(method, single, self._refusing(one))
         if above:
             return
         for child, field in children(one.name):
@@ -77,15 +77,15 @@ class Reading:
 
     # --- handlers --------------------------------------------------------------------------------------------
 
-    def _lister(self, one: Collection, above: tuple[tuple[str, str], ...]) -> Any:
+    def _lister(self, one: Collection, above: Above) -> Any:
         @roles(*READERS)
         @described(f"List the {one.plural}.", answers={200: listed(one.name)}, query=PAGING)
         async def get(request: web.Request) -> web.StreamResponse:
-            loaded = await self._source.loaded()
-            page, offset = Page.of(request.query).of_entities(_below(loaded, request, one, above))
+            rows = await self._rows()
+            page, offset = Page.of(request.query).of_entities(_below(rows, request, one, above))
             return answer(
                 {
-                    "data": [self._shown(one, entity, loaded) for entity in page],
+                    "data": [row.show() for row in page],
                     "next": next_path(request.path, request.query, offset),
                     **({"offset": offset} if offset else {}),
                 }
@@ -93,13 +93,12 @@ class Reading:
 
         return get
 
-    def _getter(self, one: Collection, above: tuple[tuple[str, str], ...]) -> Any:
+    def _getter(self, one: Collection, above: Above) -> Any:
         @roles(*READERS)
         @described(f"Return one {one.noun}.", answers={200: shown(one.name)})
         async def get(request: web.Request) -> web.StreamResponse:
-            loaded = await self._source.loaded()
-            entity = find(_below(loaded, request, one, above), one, request.match_info[one.name])
-            return answer(self._shown(one, entity, loaded))
+            rows = await self._rows()
+            return answer(_row(_below(rows, request, one, above), one, request.match_info[one.name]).show())
 
         return get
 
@@ -107,41 +106,31 @@ class Reading:
         @roles(*READERS)
         @described(f"Return the {parent.noun} of one {one.noun}.", answers={200: shown(parent.name)})
         async def get(request: web.Request) -> web.StreamResponse:
-            loaded = await self._source.loaded()
-            entity = find(_below(loaded, request, one, ()), one, request.match_info[one.name])
-            found = getattr(loaded.configuration, parent.name).get(getattr(entity, field))
-            if found is None:
-                raise Refusal.not_found()
-            return answer(self._shown(parent, found, loaded))
+            rows = await self._rows()
+            row = _row(rows.of(one.name), one, request.match_info[one.name])
+            return answer(_row(rows.of(parent.name), parent, row.get(field)).show())
 
         return get
-
-    def _refusing(self, one: Collection) -> Any:
-        @roles("operator", "admin")
-        @described(
-            f"Refuse: {one.plural} are changed where there is a database.", answers={}, refusals=(405,)
-        )
-        async def refuse(_request: web.Request) -> web.StreamResponse:
-            raise Refusal.read_only(one.name)
-
-        return refuse
 
     @roles(*READERS)
     @described("List the tags that entities have.", answers={200: _TAGGED})
     async def _tags(self, request: web.Request) -> web.StreamResponse:
-        loaded = await self._source.loaded()
+        rows = await self._rows()
         wanted = request.match_info.get("tag")
         found = [
-            {"entity_name": collection, "entity_id": entity.id, "tag": tag}
-            for collection, entities in flattened(loaded.configuration)
-            for entity in entities.values()
-            for tag in entity.tags
+            {"entity_name": collection, "entity_id": row.id, "tag": tag}
+            for collection in SHAPES
+            for row in rows.of(collection)
+            for tag in row.tags
             if wanted in {None, tag}
         ]
         return answer({"data": found, "next": None})
 
-    def _shown(self, one: Collection, entity: Stored, loaded: Loaded) -> dict[str, Any]:
-        return show(one.name, entity, loaded.plugin_configs, self._source.config.last_success)
+    async def _rows(self) -> Rows:
+        database = self._source.database
+        if database is not None:
+            return StoredRows(database.contents)
+        return LoadedRows(await self._source.loaded(), self._source.config.last_success)
 
 
 def find(entities: Iterable[Stored], one: Collection, wanted: str) -> Stored:
@@ -152,14 +141,17 @@ def find(entities: Iterable[Stored], one: Collection, wanted: str) -> Stored:
     raise Refusal.not_found()
 
 
-def _below(
-    loaded: Loaded, request: web.Request, one: Collection, above: tuple[tuple[str, str], ...]
-) -> Iterable[Stored]:
+def _row(rows: Iterable[Row], one: Collection, wanted: str | None) -> Row:
+    for row in rows:
+        if row.id == wanted or (one.key and row.get(one.key) == wanted):
+            return row
+    raise Refusal.not_found()
+
+
+def _below(rows: Rows, request: web.Request, one: Collection, above: Above) -> Iterable[Row]:
     """Return the entities of a collection, of those that the path names as parents; raises Refusal."""
-    configuration = loaded.configuration
-    entities: Iterable[Stored] = getattr(configuration, one.name).values()
+    entities: Iterable[Row] = rows.of(one.name)
     for parent, field in above:
-        collection = COLLECTIONS[parent]
-        owner = find(getattr(configuration, parent).values(), collection, request.match_info[parent])
-        entities = [entity for entity in entities if getattr(entity, field) == owner.id]
+        owner = _row(rows.of(parent), COLLECTIONS[parent], request.match_info[parent])
+        entities = [row for row in entities if row.get(field) == owner.id]
     return entities

@@ -9,6 +9,7 @@ from proxyd.telemetry.source import Configured
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from proxyd.database.live import Live
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
     from proxyd.telemetry.source import TargetState
@@ -20,6 +21,10 @@ class AdminSource(Configured, Protocol):
     """Where the configuration that runs is read, and replaced."""
 
     settings: Settings
+
+    @property
+    def database(self) -> Live | None:
+        """The database of entities, where there is one: then they are read there, and written."""
 
     async def loaded(self) -> Loaded:
         """Return the configuration that runs."""

@@ -12,6 +12,7 @@ from proxyd.telemetry.source import TargetState
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from proxyd.database.live import Live
     from proxyd.master.child import Child
     from proxyd.master.master import Master
     from proxyd.model.load import Loaded
@@ -44,6 +45,11 @@ class Administered:
     def config(self) -> ConfigState:
         """The state of the configuration."""
         return self._master.config
+
+    @property
+    def database(self) -> Live | None:
+        """The database of entities."""
+        return self._master.database
 
     async def loaded(self) -> Loaded:
         """Return the configuration that runs."""

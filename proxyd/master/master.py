@@ -37,6 +37,7 @@ from proxyd.telemetry.worker_families import WorkerCounts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from proxyd.database.live import Live
     from proxyd.master.child import Child
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
@@ -65,6 +66,7 @@ class Master:
         count: int,
         clock: Clock | None = None,
         given: Given | None = None,
+        database: Live | None = None,
     ) -> None:
         self.settings: Settings = loaded.settings
         self.counts = WorkerCounts()
@@ -78,6 +80,7 @@ class Master:
         self._check = check
         self._loaded = loaded
         self._given = given or {}
+        self.database = database
         self._sockets = Sockets(self.settings.proxy_listen, self._given.get("proxy_listen"))
         self._counters: int | None = None
         self._under_way: int | None = None
@@ -120,6 +123,8 @@ class Master:
         self._watch.start()
         self.config.loaded(digest_of(self._text))
         self._not_ready = ""
+        if self.database is not None:
+            self.database.start(lambda text: self.change(lambda: text), self._started)
         log.notice(
             "started", listen=self.addresses, status=self.status_addresses, workers=len(self.crew.slots)
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
 import yaml
 
 from proxyd.errors import ConfigError, Place, Problem
@@ -18,6 +19,7 @@ from proxyd.model.scalars import Scalar, resolve
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+DATABASE: Final = "database"  # the name of a text that is made of a database's contents
 MAX_ELEMENTS: Final = 5_000_000  # with aliases written out; 10,000 routes and consumers are about 300,000
 MAX_DEPTH: Final = 100  # levels of nesting; a real file has about ten
 
@@ -35,9 +37,13 @@ _SURROGATES: Final = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})"
 def parse(text: str, file: str) -> Element:
     """Parse one document; ``file`` is the name that problems give.
 
+    What is called ``DATABASE`` was written by this program: in JSON, in one line, and places in it say nothing.
+
     Raises:
         ConfigError: The text is no YAML, holds a duplicate key or an unknown tag, or is too large or too deep.
     """
+    if file == DATABASE:
+        return _placeless(orjson.loads(text))
     if text.lstrip()[:1] == "{":
         text = _SURROGATES.sub(_joined, text)  # JSON writes as two escapes what YAML writes as one
     composer = _Composer(file)
@@ -48,6 +54,16 @@ def parse(text: str, file: str) -> Element:
     if composer.problems:
         raise ConfigError(composer.problems)
     return root
+
+
+def _placeless(value: Any) -> Element:
+    """Return what JSON holds as elements that stand nowhere."""
+    if isinstance(value, dict):
+        entries = {key: _placeless(below) for key, below in value.items()}
+        return Element(entries, 0, 0, keys={})
+    if isinstance(value, list):
+        return Element([_placeless(below) for below in value], 0, 0)
+    return Element(value, 0, 0)
 
 
 def _joined(pair: re.Match[str]) -> str:

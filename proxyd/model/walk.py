@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from proxyd.model.document import DATABASE
 from proxyd.model.element import Element, descend, find, render
 from proxyd.model.shapes import (
     CHILDREN,
@@ -122,7 +123,12 @@ class Walk:
             self._report.error(element.place(self._report.file), path, "must be a list")
             return
         for index, item in enumerate(element.value):
-            self._entity(name, item, f"{path}[{index}]", parent)
+            self._entity(name, item, path + self._label(item, index), parent)
+
+    def _label(self, item: Element, index: int) -> str:
+        """Return what stands for an entity in its path: its number, or its id where nobody has written the text."""
+        identity = item.get("id") if self._report.file == DATABASE else None
+        return f"[{index}]" if identity is None else f"/{identity.value}"
 
     def _entity(self, collection: str, element: Element, path: str, parent: tuple[str, Draft] | None) -> None:
         if collection == "snis" and parent and isinstance(element.value, str):  # snis: [a.example, b.example]

@@ -14,6 +14,7 @@ from proxyd.errors import ConfigError, Place, Problem
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from proxyd.database.live import Live
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
     from proxyd.process.worker import Worker
@@ -58,6 +59,11 @@ class Administered:
     def config(self) -> ConfigState:
         """The state of the configuration."""
         return self._worker.config
+
+    @property
+    def database(self) -> Live | None:
+        """The database of entities."""
+        return self._worker.database
 
     async def loaded(self) -> Loaded:
         """Return the configuration that runs."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxyd.telemetry.source import ConnectionCounts, ProtectionState, TargetState
+from proxyd.telemetry.source import ConnectionCounts, LimitCounts, ProtectionState, TargetState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from proxyd.downstream.listener import Connections
     from proxyd.gateway.snapshot import Snapshot
+    from proxyd.store.counting import Counting
     from proxyd.upstream.registry import Registry
 
 
@@ -25,6 +26,11 @@ def connections(clients: Connections) -> ConnectionCounts:
         clients.malformed,
         clients.limit,
     )
+
+
+def limits(counting: Counting) -> LimitCounts:
+    """Tell how counting goes."""
+    return LimitCounts(counting.strangers, dict(counting.fallbacks), counting.redis.states())
 
 
 def targets(registry: Registry, snapshot: Snapshot | None) -> Iterator[TargetState]:

@@ -34,7 +34,6 @@ from proxyd.telemetry.source import (
     ConfigState,
     ConnectionCounts,
     KeySetState,
-    LimitCounts,
     OverloadState,
     ProtectionState,
     TlsState,
@@ -44,13 +43,14 @@ from proxyd.telemetry.tail import Tail
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from proxyd.database.live import Live
     from proxyd.gateway.snapshot import Snapshot
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
     from proxyd.overload.control import Overload
     from proxyd.process.inherited import Given
     from proxyd.process.tls import Material
-    from proxyd.telemetry.source import TargetState
+    from proxyd.telemetry.source import LimitCounts, TargetState
 
 log = get_logger("worker")
 
@@ -95,6 +95,7 @@ class Worker:
         texts: Texts | None = None,
         *,
         given: Given | None = None,
+        database: Live | None = None,
         counters: int | None = None,
         figures: int | None = None,
         under_way: int | None = None,
@@ -108,6 +109,7 @@ class Worker:
         self._load = load
         self._texts = texts or Texts()
         self._given = given or {}
+        self.database = database
         self._counters = (counters, under_way)
         self.reports = Reports(figures)
         self._name = name
@@ -184,6 +186,8 @@ class Worker:
         self.tls.start(lambda: self._loaded, self._renew)
         self.config.loaded(self._loaded.hash)
         self._not_ready = ""
+        if self.database is not None:
+            self.database.start(lambda text: self.change(lambda: self._texts.make(text)), begun)
         event = "worker started" if self._name else "started"
         log.notice(event, listen=self.addresses, status=self.status_addresses, routes=self._routes())
 
@@ -241,7 +245,8 @@ class Worker:
                 prepared = await self.prepare(await asyncio.to_thread(load))
             except Exception as error:
                 problems = why_refused(error)
-                self._refuse(problems)
+                self.config.refused(problems)
+                log.error("reload refused", problems=[str(problem) for problem in problems])  # noqa: TRY400  # no traceback
                 raise ConfigError(problems) from error
             await self._take_over(prepared)
             return prepared.loaded
@@ -301,10 +306,6 @@ class Worker:
         self.reports.live(loaded)
         if self._overload is not None:
             self._overload.retain(snapshot.limits())
-
-    def _refuse(self, problems: list[Problem]) -> None:
-        self.config.refused(problems)
-        log.error("reload refused", problems=[str(problem) for problem in problems])
 
     async def upgrade(self) -> bool:
         """Refuse to take new code over: who manages one process alone starts it anew."""
@@ -368,8 +369,7 @@ class Worker:
 
     def limits(self) -> LimitCounts:
         """Tell how counting goes."""
-        counting = self._counting
-        return LimitCounts(counting.strangers, dict(counting.fallbacks), counting.redis.states())
+        return seen.limits(self._counting)
 
     def overload(self) -> OverloadState | None:
         """Tell what overload control does."""

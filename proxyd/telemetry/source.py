@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from proxyd.telemetry.histogram import Histogram
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from proxyd.clock import Clock
     from proxyd.errors import Problem
     from proxyd.telemetry.admin_families import AdminCounts
-    from proxyd.telemetry.histogram import Histogram
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,21 @@ class OverloadState:
             "shed": [(reason, priority, count) for (reason, priority), count in self.shed.items()],
             "services": [(one.service, one.limit, one.in_flight) for one in self.services],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseState:
+    """Whether the database of entities answers, ``since`` when that is so (seconds since the epoch), and why it does not.
+
+    ``revision`` is the newest that is known of, ``applied`` the one that this machine runs; ``writes`` is how long changes took.
+    """
+
+    reachable: bool = True
+    since: float = 0.0
+    error: str = ""
+    revision: int = 0
+    applied: int = 0
+    writes: Histogram = field(default_factory=Histogram)
 
 
 class ConfigState:

@@ -68,6 +68,7 @@ class Source:
         self.config.loaded(self._loaded.hash)
         self.admin_counts = AdminCounts()
         self.busy = False
+        self.database = None
 
     def not_ready(self):
         return ""

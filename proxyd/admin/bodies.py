@@ -1,0 +1,104 @@
+"""What a request gives: the fields of its body, in JSON or as Kong's clients write forms (``kong/api/arguments.lua``)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+import orjson
+from aiohttp import web
+
+from proxyd.admin.answers import Refusal
+from proxyd.admin.typed import Kind, infer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+URLENCODED: Final = "application/x-www-form-urlencoded"
+MULTIPART: Final = "multipart/form-data"
+MAX_FIELDS: Final = 1000
+_INDEXED: Final = re.compile(r"(.+)\[(\d*)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The fields of a body; those of a ``form`` are texts that have yet to get the types of their entity."""
+
+    fields: dict[str, Any] = field(repr=False)
+    form: bool = False
+
+    def of(self, collection: str, name: object = None) -> dict[str, Any]:
+        """Return them as an entity's; ``name`` is a plugin's, where they do not say it."""
+        if not self.form:
+            return dict(self.fields)
+        kind = Kind(collection, self.fields.get("name", name))
+        return {field: infer(kind.annotation(field), value) for field, value in self.fields.items()}
+
+
+async def read_body(request: web.Request) -> Given:
+    """Return what a body gives; without one, nothing. Raises Refusal."""
+    if request.content_type == MULTIPART:
+        return Given(_nested(_parts(await request.post())), form=True)
+    body = await request.read()
+    if not body.strip():
+        return Given({})
+    if request.content_type == URLENCODED:
+        return Given(_nested(_pairs(body)), form=True)
+    try:
+        values = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Refusal(400, {"message": "Cannot parse JSON body"}) from None
+    if not isinstance(values, dict):
+        raise Refusal(400, {"message": "The body must be a JSON object"})
+    return Given(values)
+
+
+def _nested(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for number, (name, value) in enumerate(pairs):
+        if number >= MAX_FIELDS:
+            raise Refusal(400, {"message": f"A form may have {MAX_FIELDS} fields"})
+        _put(fields, name, value)
+    return fields
+
+
+def _put(fields: dict[str, Any], name: str, value: str) -> None:
+    """Put a value where its name leads: several under one name are a list."""
+    *above, last = [step for step in name.split(".") if step] or [name]
+    for step in above:
+        below = fields.setdefault(step, {})
+        if not isinstance(below, dict):
+            raise Refusal.schema(name, "contradicts another field of the form")
+        fields = below
+    indexed = _INDEXED.fullmatch(last)
+    last = indexed[1] if indexed is not None else last
+    if last not in fields:
+        fields[last] = [value] if indexed is not None else value
+    elif isinstance(fields[last], dict):
+        raise Refusal.schema(name, "contradicts another field of the form")
+    elif isinstance(fields[last], list):
+        fields[last].append(value)
+    else:
+        fields[last] = [fields[last], value]
+
+
+def _pairs(body: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+    except ValueError:
+        raise Refusal(
+            400, {"message": f"Cannot parse form: UTF-8, and at most {MAX_FIELDS} fields"}
+        ) from None
+
+
+def _parts(form: Any) -> Iterable[tuple[str, str]]:
+    for name, value in form.items():
+        if isinstance(value, web.FileField):  # a certificate, for one
+            try:
+                yield name, value.file.read().decode()
+            except UnicodeDecodeError:
+                raise Refusal.schema(name, "is not UTF-8") from None
+        elif isinstance(value, str):
+            yield name, value

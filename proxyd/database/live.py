@@ -1,0 +1,154 @@
+"""The contents of a database as one machine runs them: followed, applied, and changed.
+
+Many changes make one reload: while one is under way, those that come are waited for together, and between two of them
+there is as much time as the last one took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from proxyd.database.entries import Contents, DatabaseError
+from proxyd.database.text import compose
+from proxyd.errors import ConfigError
+from proxyd.telemetry.events import get_logger
+from proxyd.telemetry.source import DatabaseState
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from proxyd.clock import Clock
+    from proxyd.database.entries import Author, Decide, Store
+    from proxyd.database.text import Frame
+    from proxyd.model.load import Loaded
+
+    Apply = Callable[[str], Awaitable[object]]
+
+PATIENCE: Final = 1.0  # seconds that the answer to a write waits until it runs
+LONGEST_PAUSE: Final = 1.0  # seconds between two reloads, however long they take
+AGAIN: Final = 5.0  # seconds until contents that were refused are tried anew, then twice as long each time
+RARELY: Final = 60.0  # seconds, of that
+AWAY: Final = 0.5  # seconds between two tries to read contents that are there and cannot be had
+
+log = get_logger("database")
+
+
+class Live:
+    """``store`` with the ``contents`` that were read of it last. ``load`` loads a text as a process would."""
+
+    def __init__(
+        self, store: Store, contents: Contents, frame: Frame, load: Callable[[str], Loaded], clock: Clock
+    ) -> None:
+        self.store = store
+        self.contents = contents
+        self.frame = frame
+        self.load = load
+        self._clock = clock
+        self._state = DatabaseState(applied=contents.revision)
+        self._moved = asyncio.Event()  # there is something newer than what runs
+        self._settled = asyncio.Event()  # something was applied, or refused
+        self._tried = contents.revision
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def __repr__(self) -> str:
+        return f"<Live revision={self.contents.revision} applied={self._state.applied}>"
+
+    # --- its life --------------------------------------------------------------------------------------------
+
+    def start(self, apply: Apply, until: contextlib.AsyncExitStack) -> None:
+        """Begin to follow ``until`` something ends.
+
+        ``apply`` has this machine take a text over, and raises ConfigError where it does not.
+        """
+        loop = asyncio.get_running_loop()
+        until.push_async_callback(self.stop)
+        self._tasks = [loop.create_task(self._follow()), loop.create_task(self._run(apply))]
+
+    async def stop(self) -> None:
+        """Follow no longer."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    @property
+    def state(self) -> DatabaseState:
+        """How it fares."""
+        there = self.store.state
+        revision = max(there.revision, self.contents.revision)
+        return replace(
+            self._state, reachable=there.reachable, since=there.since, error=there.error, revision=revision
+        )
+
+    def text(self) -> str:
+        """Return the text of the contents."""
+        return compose(self.frame, self.contents)
+
+    # --- changes ---------------------------------------------------------------------------------------------
+
+    async def change(self, decide: Decide, author: Author) -> Contents:
+        """Change what is there, and wait until this machine runs it; raises DatabaseError, and what ``decide`` raises."""
+        begun = self._clock.now()
+        contents = await self.store.change(decide, author)
+        self._state.writes.observe(self._clock.now() - begun)
+        self._take(contents)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await self._until(contents.revision)
+        return contents
+
+    async def _until(self, revision: int) -> None:
+        while self._tried < revision and self._tasks:
+            settled = self._settled
+            await settled.wait()
+
+    def _take(self, contents: Contents) -> None:
+        if contents.revision != self.contents.revision:
+            self.contents = contents
+            self._moved.set()
+
+    async def _follow(self) -> None:
+        """Read what others have changed, as soon as there is something."""
+        while True:
+            await self.store.changed(self.contents.revision)
+            try:
+                self._take(await self.store.contents())
+            except DatabaseError:
+                await asyncio.sleep(AWAY)
+
+    # --- what runs -------------------------------------------------------------------------------------------
+
+    async def _run(self, apply: Apply) -> None:
+        """Apply the newest contents, one after the other, for as long as this runs."""
+        again = AGAIN
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            contents, begun = self.contents, self._clock.now()
+            done = await self._applied(apply, contents)
+            self._tried = contents.revision
+            settled, self._settled = self._settled, asyncio.Event()
+            settled.set()
+            if done:
+                again = AGAIN
+                await asyncio.sleep(min(self._clock.now() - begun, LONGEST_PAUSE))
+                continue
+            with contextlib.suppress(TimeoutError):  # what was away may be back
+                async with asyncio.timeout(again):
+                    await self._moved.wait()
+            again = min(2 * again, RARELY)
+            self._moved.set()
+
+    async def _applied(self, apply: Apply, contents: Contents) -> bool:
+        try:
+            await apply(await asyncio.to_thread(compose, self.frame, contents))
+        except ConfigError:
+            return False  # whoever refuses it has told why
+        except Exception as error:  # noqa: BLE001  # the next revision is to be applied all the same
+            log.crit("contents not applied", exc_info=error)
+            return False
+        self._state = replace(self._state, applied=contents.revision)
+        return True

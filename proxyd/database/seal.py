@@ -1,0 +1,58 @@
+"""What is kept of secrets that are only compared: digests, made at the write."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from proxyd.crypto.api_keys import PREFIX, KeyText, KeyTextError
+from proxyd.errors import ProxydError
+from proxyd.model.credentials import kong_digest
+
+if TYPE_CHECKING:
+    from proxyd.database.entries import Document
+    from proxyd.model.settings import Settings
+
+
+class SealError(ProxydError):
+    """A secret cannot be sealed; ``field`` holds it, and the message does not."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def seal(collection: str, document: Document, settings: Settings) -> Document:
+    """Return a document as it may be stored: with digests in the place of an API key or a password in clear.
+
+    It has the id of its consumer already, which salts the password. What is no text is left for validation to refuse.
+    Raises SealError.
+    """
+    key, password = document.get("key"), document.get("password")
+    if collection == "keyauth_credentials" and isinstance(key, str) and key:
+        return _with_hash(document, key, settings)
+    if collection == "basicauth_credentials" and isinstance(password, str) and password:
+        return _with_digest(document, password, settings)
+    return document
+
+
+def _with_hash(document: Document, key: str, settings: Settings) -> Document:
+    """Hash a key; the id in the text of one that proxyd has made stays with it."""
+    if not settings.key_pepper:
+        raise SealError(
+            "key", "a database holds no keys in clear: set PROXYD_KEY_PEPPER (openssl rand -hex 32)"
+        )
+    text = key.encode("utf-8", "surrogateescape")
+    key_id = None
+    if text.startswith(PREFIX):
+        with contextlib.suppress(KeyTextError):  # somebody's own may happen to begin like that
+            key_id = KeyText(text).id
+    return {**document, "key": None, "key_id": key_id, "hash": settings.key_pepper[0].seal(text)}
+
+
+def _with_digest(document: Document, password: str, settings: Settings) -> Document:
+    """Hash a password; without a pepper, it is Kong's salted digest of it."""
+    consumer = str(document.get("consumer", ""))
+    if not settings.key_pepper:
+        return {**document, "hash": None, "password": kong_digest(password, consumer)}
+    return {**document, "password": None, "hash": settings.key_pepper[0].seal_password(password, consumer)}

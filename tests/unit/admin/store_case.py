@@ -1,0 +1,111 @@
+"""A store in memory, and an Admin API over it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+
+from proxyd.cli.config import plugin_configs
+from proxyd.clock import Clock
+from proxyd.database.entries import Author, Contents, DatabaseError, Entry, State
+from proxyd.database.live import Live
+from proxyd.database.text import frame_of
+from proxyd.model.document import DATABASE
+from proxyd.model.load import load_text
+from proxyd.telemetry.admin_families import AdminCounts
+from proxyd.telemetry.source import ConfigState
+
+EMPTY = '_format_version: "3.0"\n'
+
+
+class MemoryStore:
+    """Implements ``database.entries.Store`` as far as writes go. While it is ``away``, nothing works."""
+
+    def __init__(self):
+        self.now = 1_700_000_000.0
+        self.authors = []
+        self.away = ""
+        self._contents = Contents()
+        self._woken = asyncio.Event()
+
+    @property
+    def state(self):
+        return State(not self.away, 1.0, self.away, self._contents.revision)
+
+    async def contents(self):
+        self._check()
+        return self._contents
+
+    async def change(self, decide, author):
+        self._check()
+        before = self._contents
+        changes = decide(before)
+        if not changes:
+            return before
+        self.now += 1
+        entries = {name: dict(some) for name, some in before.entries.items()}
+        for change in changes:
+            some = entries.setdefault(change.collection, {})
+            if change.document is None:
+                del some[change.id]
+                continue
+            was = some.get(change.id)
+            created = was.created_at if was else self.now
+            some[change.id] = Entry(change.collection, change.id, change.document, created, self.now)
+        self._contents = Contents(before.revision + 1, entries)
+        self.authors.append(author)
+        self._woken.set()
+        self._woken = asyncio.Event()
+        return self._contents
+
+    async def changed(self, revision):
+        while self._contents.revision == revision:
+            await self._woken.wait()
+        return self._contents.revision
+
+    async def close(self):
+        pass
+
+    def _check(self):
+        if self.away:
+            raise DatabaseError(self.away)
+
+
+SOMEBODY = Author("somebody")
+
+
+def load(text, env=None, name=DATABASE):
+    return load_text(text, name, env=env or {}, plugins=plugin_configs())
+
+
+class StoredSource:
+    """A gateway with a database, which runs whatever stands in it."""
+
+    def __init__(self, text=EMPTY, **settings):
+        env = {f"PROXYD_{name.upper()}": value for name, value in settings.items()}
+        self._loaded = load(text, env, "kong.yml")
+        self.settings = self._loaded.settings
+        self.config = ConfigState(Clock())
+        self.config.loaded(self._loaded.hash)
+        self.admin_counts = AdminCounts()
+        self.store = MemoryStore()
+        self.texts = []
+        frame = frame_of(text, "kong.yml")
+        self.database = Live(self.store, Contents(), frame, functools.partial(load, env=env), Clock())
+        self.ending = contextlib.AsyncExitStack()
+        self.database.start(self._apply, self.ending)
+
+    async def _apply(self, text):
+        self._loaded = self.database.load(text)
+        self.texts.append(text)
+        self.config.loaded(self._loaded.hash)
+
+    def not_ready(self):
+        return ""
+
+    async def loaded(self):
+        return self._loaded
+
+    async def text(self):
+        return self.database.text()
