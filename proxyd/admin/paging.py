@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
@@ -92,5 +91,5 @@ def _offset(identity: str) -> str:
 def _read_offset(text: str) -> str:
     try:
         return base64.b64decode(text, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeError):
+    except ValueError:  # neither base64 nor text
         raise Refusal.schema("offset", "must be one that a page has given") from None

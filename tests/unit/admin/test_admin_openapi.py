@@ -148,3 +148,11 @@ def test_a_route_that_nobody_describes_is_refused_at_the_start():
     served.router.add_post("/silent", silent)
     with pytest.raises(ValueError, match="no description of POST /silent"):
         require_descriptions(served)
+
+
+async def test_an_offset_that_no_page_has_given_is_refused(serve):
+    """Whatever stands there: no base64, no text behind it, no ASCII."""
+    client = await serve()
+    for offset in ("%20", "gICA", "%C2%B9", "AAAA"):
+        refused = await get(client, f"/services?offset={offset}", 400)
+        assert list(refused["fields"]) == ["offset"], offset
