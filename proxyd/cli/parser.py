@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from proxyd import __version__
-from proxyd.cli import dev_cert, graphql, graphql_explain, inspect, managing, migrate, run
+from proxyd.cli import dev_cert, graphql, graphql_explain, inspect, keys_verbs, managing, migrate, run
 from proxyd.cli.output import stdout
 from proxyd.process.inherited import NAMES, Descriptor, parse_descriptor
 
@@ -58,6 +58,10 @@ def build_parser() -> argparse.ArgumentParser:
     _dev_cert(verbs)
     _graphql(verbs)
     _migrate(verbs)
+    below = verbs.group(
+        "keys", "make, list, rotate, revoke and check API keys", "proxyd keys create --consumer mobile-app"
+    )
+    keys_verbs.add(below.add, below.with_config)
     managing.add(verbs.with_config)
     verbs.add("version", "print the version", version, "proxyd version")
     return parser

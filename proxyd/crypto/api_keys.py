@@ -44,7 +44,7 @@ class KeyText:
         """Take a text apart; raises KeyTextError where it is no key, or not all of it is right."""
         match = _KEY.fullmatch(text)
         if match is None:
-            raise KeyTextError("is not of the form pxd_<env>_<id>_<secret>_<crc>")
+            raise KeyTextError("it is not of the form pxd_<env>_<id>_<secret>_<crc>")
         if _checksum(match[1][:-1]) != match[4]:
             raise KeyTextError("its checksum is wrong: mistyped, cut, or made up")
         self.environment = match[2].decode()
