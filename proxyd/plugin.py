@@ -153,6 +153,8 @@ class Plugin(Generic[ConfigT]):
 
     direct: Mapping[str, Callable[..., Any]] = MappingProxyType({})
     """What phases only hand on to, by the phase's name, set in ``prepare``: it is called in their place."""
+    idle: frozenset[str] = frozenset()
+    """Phases that this instance has nothing to do in, set in ``prepare``: it is not called there."""
     secret_arguments: tuple[str, ...] = ()
     """Names of query arguments and headers whose values no log shows; a plugin whose settings name them sets it in ``prepare``."""
 

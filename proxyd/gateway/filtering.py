@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 class Filtering:
     """The body filters of one answer. ``head`` is what waits until they have seen all of it, or None.
 
-    ``changes`` is false where they only watch.
+    ``changes`` is false where they only watch; then ``length``, if it is known, tells them early of the last piece.
     """
 
-    __slots__ = ("_exchange", "_phases", "_pieces", "changes", "head")
+    __slots__ = ("_exchange", "_length", "_phases", "_pieces", "changes", "head")
 
     def __init__(
         self,
@@ -33,11 +33,13 @@ class Filtering:
         head: ResponseHead | None,
         *,
         changes: bool = True,
+        length: int = -1,
     ) -> None:
         self.head = head
         self.changes = changes
         self._exchange = exchange
         self._phases = phases
+        self._length = -1 if changes else length
         self._pieces: list[bytes] = []
 
     def __repr__(self) -> str:
@@ -45,7 +47,12 @@ class Filtering:
 
     def feed(self, data: bytes, last: bool) -> bytes:
         """Return what may go out for a piece; while the head waits, nothing before the last."""
-        for phase in self._phases:
+        if len(data) == self._length and not last:
+            last = True
+            phases, self._phases = self._phases, ()
+        else:
+            phases = self._phases
+        for phase in phases:
             data = phase(self._exchange, data, last)
         if self.head is None:
             return data
@@ -61,7 +68,8 @@ def choose(exchange: Exchange, pipeline: Pipeline, head: ResponseHead) -> Filter
         phases, how = pipeline.filters(exchange, status, head.headers)
         if phases and exchange.request.method != "HEAD" and status not in BODILESS:
             changes = how != WATCH or bool(exchange.replaced_method)  # whose answer may have another length
-            return Filtering(exchange, phases, head if how == HOLD else None, changes=changes)
+            waiting = head if how == HOLD else None
+            return Filtering(exchange, phases, waiting, changes=changes, length=head.framing)
         if how == WATCH:
             phases = ()
     if phases:

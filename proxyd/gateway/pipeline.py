@@ -202,5 +202,5 @@ def _bind(chooser: Chooser, phase: str) -> Callable[..., Any] | None:
     instances = chooser.instances()
     if len(instances) == 1 and instances[0].scope.consumer is None:
         only = instances[0]
-        return _method(only, phase) if defines(only, phase) else None
+        return _method(only, phase) if phase not in only.idle and defines(only, phase) else None
     return chooser.bind(phase)

@@ -33,6 +33,15 @@ WATCHED: Final = 1_048_576  # bytes of the largest answer that is read for codes
 NO_CODE: Final = "none"  # of an error without one
 BAD_GATEWAY: Final = 502
 BAD: Final = 400  # from here on, a status says that there is no result
+PLAIN: Final = frozenset(
+    {
+        b"application/json",
+        b"application/json; charset=utf-8",
+        b"application/json;charset=utf-8",
+        b"application/graphql-response+json",
+        b"application/graphql-response+json; charset=utf-8",
+    }
+)  # as servers write it
 _GZIP: Final = Block.of([(b"Accept-Encoding", b"gzip")])
 _IDENTITY: Final = Block.of([(b"Accept-Encoding", b"identity")])
 _OF_GATEWAY: Final = {502: "BAD_GATEWAY", 503: "SERVICE_UNAVAILABLE", 504: "GATEWAY_TIMEOUT"}
@@ -47,16 +56,16 @@ class Answers:
 
     def __init__(self, masker: Masker, max_size: int, *, counts: bool) -> None:
         self._masker = masker
-        self._looks = masker.looks
+        self.looks = masker.looks
         self._max_size = max_size
-        self._counts = counts
+        self.counts = counts
 
     def __repr__(self) -> str:
         return f"<Answers {self._masker!r}>"
 
     def prepare(self, exchange: Exchange) -> None:
         """Have the backend answer so that it can be read: whole, and compressed by gzip alone; called in ``access``."""
-        if not self._looks:
+        if not self.looks:
             return
         headers = exchange.headers
         accepted = headers.get(b"accept-encoding")
@@ -72,7 +81,7 @@ class Answers:
 
     def header_filter(self, exchange: Exchange, status: int, headers: Headers) -> Reply | None:
         """Decide what becomes of the body; an answer that is no error by its status and no GraphQL is not passed on."""
-        if not self._looks:
+        if not self.looks:
             return None
         response = exchange.response
         if response is None or response.headers is not headers:  # the gateway's own
@@ -133,19 +142,26 @@ class Answers:
         state: _State | None = context.get(KEY) if context is not None else None
         if state is not None:
             return state.how
-        if not self._counts or exchange.graphql is None:
+        if not self.counts or exchange.graphql is None:
             return 0
         response = exchange.response
         if response is None or response.headers is not headers or status in BODILESS:
             return 0
-        if b"json" not in (headers.get(b"content-type") or b"").lower():
+        content = headers.get(b"content-type")
+        if content not in PLAIN and b"json" not in (content or b"").lower():
             return 0
-        exchange.keep(KEY, _Watched(gzip=b"gzip" in (headers.get(b"content-encoding") or b"")))
         return WATCH
 
     def body_filter(self, exchange: Exchange, data: bytes, last: bool) -> bytes:
         """Take a piece of an answer."""
-        state: _State = exchange.context[KEY]  # type: ignore[index]  # wants_body has seen to it
+        context = exchange.context
+        state: _State | None = context.get(KEY) if context is not None else None
+        if state is None:  # it is only watched
+            if last:
+                _read(exchange, data)
+                return data
+            state = _Watched()
+            exchange.keep(KEY, state)
         return state.feed(exchange, data, last)
 
     def masked(self, exchange: Exchange, body: bytes, status: int) -> bytes:
@@ -161,7 +177,7 @@ class Answers:
 
     def whole(self, exchange: Exchange, status: int, headers: Headers, body: bytes) -> Reply:
         """Return what a client is answered in place of an answer of the backend that is complete."""
-        if self._looks:
+        if self.looks:
             why = self._look(exchange, status, headers)
             reply = self._replaced(exchange, status, headers, why) if why else None
             if reply is not None:
@@ -172,9 +188,8 @@ class Answers:
                     body = state.feed(exchange, body, last=True)
                 except GatewayError as error:
                     return self.fault(exchange, Reply(error.status, fault=True))
-        elif self._counts:
-            gzip = b"gzip" in (headers.get(b"content-encoding") or b"")
-            _Watched(gzip=gzip).feed(exchange, body, last=True)
+        elif self.counts:
+            _read(exchange, body)
         return Reply(status, body=body, headers=headers)
 
     def fault(self, exchange: Exchange, reply: Reply) -> Reply:
@@ -282,8 +297,7 @@ class _Watched(_State):
 
     how = WATCH
 
-    def __init__(self, *, gzip: bool) -> None:
-        self._gzip = gzip
+    def __init__(self) -> None:
         self._size = 0
         self._pieces: list[bytes] = []
 
@@ -295,17 +309,24 @@ class _Watched(_State):
         if data:
             self._pieces.append(data)
         if last:
-            body: bytes | None = b"".join(self._pieces)
-            if self._gzip and body:
-                body = _inflated(body, WATCHED)
-            if body:
-                _note(exchange, body)
+            _read(exchange, b"".join(self._pieces))
         return data
+
+
+def _read(exchange: Exchange, body: bytes) -> None:
+    """Note the codes in an answer that is not changed."""
+    response = exchange.response
+    if len(body) > WATCHED or response is None:
+        return
+    coding = response.headers.get(b"content-encoding")
+    read = body if coding is None or b"gzip" not in coding else _inflated(body, WATCHED)
+    if read:
+        _note(exchange, read)
 
 
 def codes_of(body: bytes) -> tuple[str, ...]:
     """Return the codes of a response's errors, or of a batch's; nothing is parsed where there can be none."""
-    if b'"errors"' not in body:
+    if body.find(b'"errors"') < 0:  # `in` would look for a number first
         return ()
     try:
         parsed = orjson.loads(body)

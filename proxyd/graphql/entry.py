@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     Carry = Callable[[Exchange, Asked, Operation], None]
     """Decides how an operation is carried, if not as any request."""
+    Upgrade = Callable[[Exchange], Reply | None]
+    """What becomes of a WebSocket."""
 
 TOO_LARGE: Final = 413
 _WITH_BODY: Final = frozenset({JSON_BODY, UPLOAD})
@@ -36,8 +38,11 @@ _WITH_BODY: Final = frozenset({JSON_BODY, UPLOAD})
 class Entry:
     """The phase ``access`` of graphql; one per plugin instance."""
 
-    def __init__(self, front: Front, examiner: Examiner, limits: Limits, max_upload: int) -> None:
+    def __init__(
+        self, front: Front, examiner: Examiner, limits: Limits, max_upload: int, upgrade: Upgrade
+    ) -> None:
         self.examiner = examiner
+        self._upgrade = upgrade
         self.carry: Carry | None = None  # told of each operation that was examined, alone
         self._front = front
         self._max_body = limits.enforced("body_size", MOST_BYTES)
@@ -52,7 +57,7 @@ class Entry:
     def access(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """Examine what is asked; only what has not come yet is waited for."""
         if exchange.request.upgrade:
-            return None
+            return self._upgrade(exchange)
         try:
             return self._take(exchange)
         except Refused as refused:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxyd.graphql.answers import Answers
+from proxyd.graphql.counting import Metrics
 from proxyd.graphql.errors import Errors, Masker
-from proxyd.graphql.metrics import Counted, Metrics
+from proxyd.graphql.repeating import Repeating
 from proxyd.graphql.results import Results
-from proxyd.graphql.retries import Repeating, Retries
 from proxyd.graphql.sharing import Deduplication, Sharing
 
 if TYPE_CHECKING:
+    from proxyd.graphql.metrics import Counted
+    from proxyd.graphql.retries import Retries
     from proxyd.graphql.steps import Step
     from proxyd.plugin import Kit
 
@@ -27,13 +29,13 @@ class Outcome:
         same: Deduplication,
         kit: Kit,
     ) -> None:
-        self.metrics = Metrics(counted, kit.operations)
+        self.metrics = Metrics(counted.names, counted.max_names, kit.operations)
         self.masker = Masker(errors, kit.redactor, kit.clock, kit.operations)
         self.answers = Answers(self.masker, errors.max_size, counts=counted.error_codes)
         self.results = Results(self.masker, kit.operations)
         self.steps: list[Step] = []
         if retries.queries:
-            self.steps.append(Repeating(retries))
+            self.steps.append(Repeating(retries.statuses))
         if same.queries:
             self.steps.append(Sharing(same, self.answers, kit.operations))
 

@@ -110,8 +110,6 @@ class GraphQL(plugin.Plugin[Config]):
         if self._schema is not None:
             self._schema.changed.append(self._examiner.forget)
         requests = self.config.requests
-        self._entry = Entry(Front(requests), self._examiner, limits, requests.max_upload_size)
-        self._entry.carry = self._streams.carry if self._streams is not None else None
         self._sockets = Sockets(
             self.config.subscriptions,
             self._examiner,
@@ -120,6 +118,27 @@ class GraphQL(plugin.Plugin[Config]):
             self.scope,
             self._sources.open,
         )
+        front = Front(requests)
+        self._entry = Entry(front, self._examiner, limits, requests.max_upload_size, self._sockets.access)
+        self._entry.carry = self._streams.carry if self._streams is not None else None
+        self._shorten()
+
+    def _shorten(self) -> None:
+        """Leave out what this instance does not do."""
+        answers = self._outcome.answers
+        looks = answers.looks or self._answers is not answers
+        self.direct = {
+            "header_filter": self._answers.header_filter,
+            "wants_body": self._answers.wants_body,
+            "body_filter": self._answers.body_filter,
+            "log": self._outcome.metrics.finished,
+        }
+        if self._streams is None and self._schema is None and not looks:
+            self.direct["access"] = self._entry.access
+        idle = set() if self._sockets.early else {"rewrite"}
+        if not looks:
+            idle |= {"header_filter"} if answers.counts else {"header_filter", "body_filter"}
+        self.idle = frozenset(idle)
 
     def _steps(self) -> list[Step]:
         """Return what operations are held to, the cheapest first."""
@@ -155,17 +174,14 @@ class GraphQL(plugin.Plugin[Config]):
                 return entered
         if self._schema is not None and self._schema.now is None:
             return self._once_known(exchange, self._schema)
-        return self._enter(exchange)
-
-    def _enter(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
-        return (self._sockets if exchange.request.upgrade else self._entry).access(exchange)
+        return self._entry.access(exchange)
 
     async def _once_known(self, exchange: Exchange, known: Schema) -> Reply | None:
         """Wait until the schema is known, or refuse the request."""
         await known.wait()
         if known.now is None:
             return refuse(exchange, UNKNOWN.again())
-        found = self._enter(exchange)
+        found = self._entry.access(exchange)
         return found if found is None or isinstance(found, Reply) else await found
 
     def header_filter(self, exchange: Exchange, status: int, headers: Headers) -> Reply | None:

@@ -44,14 +44,14 @@ class Sockets:
         counted = f"graphql:{scope.route or ''}:{scope.service or ''}:"
         watching = Watching(outcome.masker, outcome.metrics)
         self.rules = Rules(settings, examiner, watching, kit.counting.under_way, counted)
-        self._early = bool(settings.credentials)
+        self.early = bool(settings.credentials)
 
     def __repr__(self) -> str:
         return f"<Sockets {self.rules!r}>"
 
     def rewrite(self, exchange: Exchange) -> Awaitable[None] | None:
         """Take a WebSocket before authentication, where connection_init has the credentials."""
-        if not self._early:
+        if not self.early:
             return None
         protocol = offered(exchange.headers)
         if protocol is None:

@@ -9,9 +9,9 @@ from proxyd.graphql.subscriptions.outcomes import without_reason
 
 if TYPE_CHECKING:
     from proxyd.exchange import Exchange
+    from proxyd.graphql.counting import Metrics
     from proxyd.graphql.document import Operation
     from proxyd.graphql.errors import Masker
-    from proxyd.graphql.metrics import Metrics
 
 
 class Watching:
