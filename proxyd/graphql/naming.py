@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from proxyd.graphql.request import Asked
 
 MEMBERS: Final = ("documentId", "doc_id", "id")
-_MEMBERS: Final = frozenset(MEMBERS)
 SHA256: Final = "sha256:"
 EXTENSION: Final = "persistedQuery"
 VERSION: Final = 1
@@ -66,7 +65,8 @@ def _either(one: str, other: str) -> str:
 
 def is_named(asked: Asked) -> bool:
     """Tell whether a request means to name a document, beside the one that it sends or without one."""
-    return EXTENSION in asked.extensions or not _MEMBERS.isdisjoint(asked.members)
+    members = asked.members
+    return "id" in members or "documentId" in members or "doc_id" in members or EXTENSION in asked.extensions
 
 
 def _bad(message: str) -> Refused:

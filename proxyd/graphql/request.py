@@ -17,7 +17,7 @@ from proxyd.graphql.naming import MEMBERS
 from proxyd.graphql.refusal import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 MAX_ARGUMENTS: Final = 100  # of a query string
 
@@ -51,7 +51,7 @@ class Asked:
         "variables",
     )
 
-    def __init__(self, members: Mapping[str, Any], size: int = 0) -> None:
+    def __init__(self, members: dict[str, Any], size: int = 0) -> None:
         self.members = members
         self.size = size
         self.offered: tuple[str, str] | None = None
@@ -60,8 +60,8 @@ class Asked:
         self.refused: Refused | None = None
         self.query: str = members.get("query") or ""
         self.name: str | None = members.get("operationName")
-        self.variables: Mapping[str, Any] = members.get("variables") or {}
-        self.extensions: Mapping[str, Any] = members.get("extensions") or {}
+        self.variables: dict[str, Any] = members.get("variables") or {}
+        self.extensions: dict[str, Any] = members.get("extensions") or {}
 
     def __repr__(self) -> str:
         return f"<Asked {self.name or 'anonymous'} {len(self.query)} characters>"

@@ -93,6 +93,8 @@ class Safelist:
         self._roles = roles
         self._held = frozenset(config.roles or ())
         self._exempt = frozenset(config.exempt_roles or ())
+        self._for_all = config.mode == "enforce" and not self._exempt
+        self._names_only = config.names_only
         self._by_tokens = config.match == "tokens"
         self._seen = self._stamps()  # before they are read: what changes meanwhile is seen later
         self._changing: tuple[Stamp | None, ...] | None = None
@@ -126,8 +128,8 @@ class Safelist:
     def hold(self, exchange: Exchange, asked: Asked) -> None:
         """Let a text pass that is listed, or that this caller may send; raises Refused."""
         text = self._listed.like(asked.query)
-        enforced = self._is_enforced_for(exchange)
-        if text is not None and not (enforced and self._config.names_only):
+        enforced = self._for_all or self._is_enforced_for(exchange)
+        if text is not None and not (enforced and self._names_only):
             self._count(exchange, "allowed")
             asked.listed = True
             if enforced and (text != asked.query or is_named(asked)):
@@ -156,7 +158,7 @@ class Safelist:
     def _is_enforced_for(self, exchange: Exchange) -> bool:
         mode = self._config.mode
         if mode == "enforce":
-            return not self._exempt or self._exempt.isdisjoint(self._roles.of(exchange))
+            return self._for_all or self._exempt.isdisjoint(self._roles.of(exchange))
         return mode != "log" and not self._held.isdisjoint(self._roles.of(exchange))
 
     def _tell(self, exchange: Exchange, asked: Asked) -> None:

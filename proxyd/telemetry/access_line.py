@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from proxyd.telemetry.operated import told
+from proxyd.telemetry.operated import TEXT, told
 from proxyd.telemetry.timing import NO_UPSTREAM, connect_seconds, split
 
 if TYPE_CHECKING:
@@ -159,8 +159,20 @@ def _failure(exchange: Exchange) -> str:
 def _operated(graphql: Operated | None) -> str:
     if graphql is None:
         return "null"
+    if not (graphql.codes or graphql.cost) and len(graphql.name) <= TEXT:
+        known = "true" if graphql.known else "false"
+        count = _number(graphql.count)
+        depth = _number(graphql.depth) if graphql.depth else "null"
+        named = _operation(graphql.name, graphql.type, graphql.digest)
+        return f'{named},"cost":null,"depth":{depth},"operations":{count},"known":{known},"errors":[]}}'
     fields = told(graphql)
     try:
         return orjson.dumps(fields).decode()
     except orjson.JSONEncodeError:  # the same
         return json.dumps(fields, separators=(",", ":"))
+
+
+@lru_cache(maxsize=256)  # of which there are few; a name is short here
+def _operation(name: str, kind: str, digest: str) -> str:
+    """Write the beginning of what ``told`` says, which is the same for each request of an operation."""
+    return f'{{"operation":{_text(name or None)},"type":{_text(kind or None)},"hash":{_text(digest or None)}'

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from proxyd.exchange import Operated
     from proxyd.telemetry.spans import Value
 
-CODES = 10  # of errors that are told; a backend writes them
-TEXT = 128  # characters of a name or a code
+CODES: Final = 10  # of errors that are told; a backend writes them
+TEXT: Final = 128  # characters of a name or a code
 
 
 def told(operated: Operated) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from proxyd.http1.headers import Headers
 from proxyd.http1.message import ResponseHead
 from proxyd.model.entities import Consumer
 from proxyd.telemetry.access_line import access_line, milliseconds, timestamp
+from proxyd.telemetry.operated import told
 from proxyd.telemetry.redact import Redactor
 from proxyd.telemetry.timing import NO_UPSTREAM, split
 
@@ -176,6 +177,25 @@ def test_a_graphql_request_tells_what_it_asked_for(exchange_of):
     assert [told[name] for name in ("operation", "type", "hash", "cost", "depth")] == [None] * 5
     exchange.graphql = Operated(codes=("\ud800",))
     assert line_of(exchange)["graphql"]["errors"] == ["\ud800"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Operated(),
+        Operated("Users", "query", "ab" * 32, depth=3, known=True),
+        Operated("U" * 129, "query", "ab" * 32, depth=3),
+        Operated('a"b\\', "mutation", "", count=2000, depth=1001),
+        Operated("Users", "query", "ab" * 32, cost=7, codes=("X",)),
+    ],
+    ids=["nothing", "ordinary", "a long name", "what JSON escapes", "with cost and errors"],
+)
+def test_what_was_asked_is_written_as_it_is_told(exchange_of, asked):
+    """However a line is put together, it says what records and spans say."""
+    exchange = exchange_of()
+    exchange.graphql = asked
+    for _ in range(2):
+        assert list(line_of(exchange)["graphql"].items()) == list(told(asked).items())
 
 
 # --- held to what a JSON library makes of the same values ----------------------------------------------------
