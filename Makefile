@@ -136,10 +136,14 @@ else \
 fi
 endef
 
+# PostgreSQL's package has the number that the release of Debian has; its server stands on what follows.
+POSTGRESQL := $(shell . /etc/os-release 2>/dev/null; [ "$${VERSION_ID:-}" = 12 ] && echo 15 || echo 17)
+POSTGRESQL := postgresql-$(POSTGRESQL)+libpq5+libxml2+libldap-2.5-0+libsasl2-2+libicu72+libgssapi-krb5-2
+
 # Programs that some tests talk to. Where they cannot be had, those tests skip and say so.
 debian: | $(BIN)/python
 	@.ci/debian $(VENV)/debian curl nginx ngx_stream_module.so=libnginx-mod-stream promtool=prometheus \
-	  redis-server=redis-server+redis-tools+libatomic1+libjemalloc2+liblzf1 \
+	  postgres=$(POSTGRESQL) redis-server=redis-server+redis-tools+libatomic1+libjemalloc2+liblzf1 \
 	  wrk=wrk+libluajit-5.1-2+libluajit-5.1-common || true
 
 # The npm packages that tests need, each list in a directory of its own: fetched again when the list changes.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from proxyd.database.entries import DatabaseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
     from proxyd.database.target import Target
 
 WRITES: Final = "proxyd_writes"  # the option of a connection whose transactions may write
+_FOR_A_LOCK: Final = 0.8  # of the time that there is: then SQLite itself can say what it has waited for
 _SQLITE_POOL: Final = 3  # connections, each of which has a thread
 
 
@@ -38,15 +44,28 @@ def _sqlite(target: Target, patience: float) -> AsyncEngine:
         URL.create("sqlite+aiosqlite", database=file, query={"mode": "rw", "uri": "true"}),
         connect_args={
             "isolation_level": None,  # the driver begins no transactions: _begin does
-            "timeout": patience,  # for a lock
+            "timeout": _FOR_A_LOCK * patience,
         },
         pool_size=_SQLITE_POOL,
         max_overflow=0,
         pool_timeout=patience,
         hide_parameters=True,  # they are entities, and an error would show them
     )
+    event.listen(engine.sync_engine, "do_connect", partial(_look, target))
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
+
+
+def _look(target: Target, *_arguments: Any) -> None:
+    """Tell why the file is not to be had, before a thread is made for it.
+
+    It is not opened: closing it would end the locks that this process has on it.
+    """
+    number = (
+        0 if os.access(target.path, os.R_OK) else errno.EACCES if Path(target.path).exists() else errno.ENOENT
+    )
+    if number:
+        raise DatabaseError(f"database {target}: the file is not to be had: {os.strerror(number)}")
 
 
 def _begin(connection: Connection) -> None:

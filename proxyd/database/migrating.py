@@ -147,9 +147,11 @@ def _write_ahead(connection: Connection) -> None:
 def _make_file(target: Target) -> None:
     """Make the file where there is none, for its owner alone: it holds secrets."""
     try:
-        os.close(os.open(target.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        os.close(os.open(target.path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return  # one that is there is not opened: closing it would end the locks that this process has on it
     except OSError as error:
         raise DatabaseError(
-            f"database {target}: the file cannot be made or written: {error.strerror}: its directory must exist, and be "
+            f"database {target}: the file cannot be made: {error.strerror}: its directory must exist, and be "
             "writable for the user that proxyd runs as"
         ) from None

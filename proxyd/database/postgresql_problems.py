@@ -32,6 +32,7 @@ _STATES: Final = {
     "55P03": "another machine held the lock for longer than database_timeout",
     "53100": "its disk is full",
 }
+_UNTRUSTED: Final = ("CERTIFICATE", "UNKNOWN_CA")  # in alerts of a server that looks at who connects
 _REFUSED: Final = "rejected SSL upgrade"  # asyncpg's words; the error has no class of its own
 
 
@@ -48,14 +49,17 @@ def reason(causes: Sequence[BaseException], target: Target) -> str:
         )
         if found:
             return found
-    closed = any(isinstance(cause, asyncpg.InterfaceError) for cause in causes)
+    closed = any(
+        isinstance(cause, (asyncpg.PostgresConnectionError, asyncpg.InterfaceError)) for cause in causes
+    )
     return "the connection was closed" if closed else ""
 
 
 def _one(error: BaseException, target: Target) -> str:
     if isinstance(error, ssl.SSLError):
         return _tls(error, target)
-    if isinstance(error, asyncpg.PostgresError):
+    # That a connection ended is the driver's word for it, and what ended it stands behind.
+    if isinstance(error, asyncpg.PostgresError) and not isinstance(error, asyncpg.PostgresConnectionError):
         return _server(error, target)
     if is_without_tls(error):
         return (
@@ -87,7 +91,7 @@ def _tls(error: ssl.SSLError, target: Target) -> str:
             f"its certificate is not trusted ({error.verify_message}): set pg_ssl_root_cert to the file of the authority "
             "that has signed it"
         )
-    if "ALERT" in (error.reason or "") and "CERTIFICATE" in (error.reason or ""):
+    if "ALERT" in (error.reason or "") and any(word in (error.reason or "") for word in _UNTRUSTED):
         return (
             "it does not take the client's certificate: look at pg_ssl_cert, and who it trusts (ssl_ca_file)"
         )

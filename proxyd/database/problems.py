@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from proxyd.database.target import Target
 
-_NOT_MIGRATED: Final = "it has not been migrated: proxyd migrate"
+_NOT_MIGRATED: Final = "it has not been migrated: run proxyd migrate"
 _SQLITE: Final = {
     "SQLITE_BUSY": "another process holds its lock and does not go on",
     "SQLITE_LOCKED": "another process holds its lock and does not go on",
@@ -78,4 +78,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error
-        error = (error.orig if isinstance(error, DBAPIError) else None) or error.__cause__
+        error = (
+            (error.orig if isinstance(error, DBAPIError) else None) or error.__cause__ or error.__context__
+        )

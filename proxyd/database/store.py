@@ -53,7 +53,7 @@ class DatabaseStore:
             if target.kind == "postgresql"
             else self._engine
         )
-        self._foreign = foreign(target)
+        self._foreign: tuple[type[BaseException], ...] = (DatabaseError, *foreign(target))
         self._turn = asyncio.Lock()
         self._contents = Contents()
         self._news = News(clock)

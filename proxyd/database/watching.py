@@ -40,6 +40,7 @@ class News:
 
     def told(self, revision: int) -> None:
         """Take note of a revision that is there."""
+        self.reached()
         if revision != self.state.revision:
             state = self.state
             self.state = State(state.reachable, state.since, state.error, revision)
@@ -62,27 +63,36 @@ class News:
 
 
 class Watcher:
-    """Looks at the revision a few times a second: others may write, on other machines or by a command."""
+    """Looks at the revision a few times a second: others may write, on other machines or by a command.
+
+    PostgreSQL tells of a new one at once, as long as the connection for that stands.
+    """
 
     def __init__(self, target: Target, ask: Callable[[], Awaitable[int]], news: News) -> None:
         self._target = target
         self._ask = ask
         self._news = news
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin."""
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
+        if self._tasks:
+            return
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._look())]
+        if self._target.kind == "postgresql":
+            from proxyd.database.listening import listen  # noqa: PLC0415  # asyncpg, for those who want it
+
+            self._tasks.append(loop.create_task(listen(self._target, self._news.told)))
 
     async def close(self) -> None:
         """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
 
-    async def _run(self) -> None:
+    async def _look(self) -> None:
         pause = PAUSE
         while True:
             with contextlib.suppress(DatabaseError):

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import insert, update
+from sqlalchemy import func, insert, select, update
 
 from proxyd.database.engine import upsert
 from proxyd.database.entries import Action, Change, Contents, Document, Entry
-from proxyd.database.tables import AUDIT, ENTITIES, REVISION, UNDO
+from proxyd.database.tables import AUDIT, CHANNEL, ENTITIES, REVISION, UNDO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -133,6 +133,8 @@ async def write(connection: AsyncConnection, rows: Rows, stamp: Stamp, *, undo: 
     await connection.execute(
         update(REVISION).values(revision=stamp.revision, audited=stamp.audited + len(rows.audit))
     )
+    if connection.dialect.name == "postgresql":  # it is sent when the transaction is committed
+        await connection.execute(select(func.pg_notify(CHANNEL, str(stamp.revision))))
 
 
 def _text(document: Document) -> str:

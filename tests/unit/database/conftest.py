@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import pytest
+from database_case import Stores, make_database, target_of
+from postgresql_case import PostgresServer
 
-from proxyd.cli.config import plugin_configs
-from proxyd.clock import Clock
 from proxyd.database import migrating
-from proxyd.database.masking import Masking
-from proxyd.database.store import DatabaseStore
-from proxyd.database.target import Target
 
 
-class Stores:
-    """Stores of one database, closed at the end."""
-
-    def __init__(self, target):
-        self.target = target
-        self._opened = []
-
-    def open(self, clock=None, **options):
-        store = DatabaseStore(self.target, Masking(plugin_configs()), clock or Clock(), **options)
-        self._opened.append(store)
-        return store
-
-    async def close(self):
-        for store in self._opened:
-            await store.close()
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory):
+    """A server that tests do not stop."""
+    server = PostgresServer(tmp_path_factory.mktemp("pg"))
+    yield server.start()
+    server.kill()
 
 
-@pytest.fixture(params=["sqlite"])
-def empty(request, tmp_path):
+@pytest.fixture
+def own_server(tmp_path):
+    """A server that a test may stop."""
+    server = PostgresServer(tmp_path)
+    yield server.start()
+    server.kill()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def empty(request, tmp_path):
     """A database with nothing in it, not even tables."""
-    path = str(tmp_path / "proxyd.db")
-    return Target(f"sqlite:///{path}", "sqlite", path)
+    if request.param == "sqlite":
+        return target_of(f"sqlite:///{tmp_path}/proxyd.db")
+    server = request.getfixturevalue("shared_server")
+    return target_of(server.local_url(await make_database(server)))
 
 
 @pytest.fixture
