@@ -10,6 +10,7 @@ from proxyd.admin.about import About
 from proxyd.admin.access import Access
 from proxyd.admin.answers import refusals
 from proxyd.admin.browsers import add_headers, allow_origins
+from proxyd.admin.dashboard.data import Data
 from proxyd.admin.dashboard.files import Files, front_page
 from proxyd.admin.health import TargetHealth
 from proxyd.admin.insight import Insight
@@ -76,6 +77,7 @@ def admin_app(source: AdminSource, status: web.Application, clock: Clock | None 
         TargetHealth(source),
         Insight(source),
         Tailing(source),
+        Data(source, clock),
         OpenAPI(app),
         pages,
     ):

@@ -9,6 +9,7 @@ from proxyd.telemetry.source import Configured
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from proxyd.admin.dashboard.observed import Observation
     from proxyd.database.live import Live
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
@@ -43,6 +44,9 @@ class AdminSource(Configured, Protocol):
 
     async def tail(self, watches: Mapping[str, Mapping[str, Any]]) -> list[tuple[int, bytes]]:
         """Return what every process has for those who watch requests, as ``telemetry.tail`` has it, with the process's id."""
+
+    async def observe(self) -> Observation:
+        """Return how the gateway is now, for the dashboard; called every second."""
 
 
 class BusyError(Exception):

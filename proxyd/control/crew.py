@@ -106,7 +106,7 @@ def _status_handler(source: CrewSource) -> Handler:
                 "generation": source.config.generation,
                 "last_reload": last_reload(source),
                 "workers": list(_workers(workers, summary, source.config)),
-                "upstreams": _upstreams(summary.states),
+                "upstreams": upstreams(summary.states),
                 "overload": overload(state.get("overload") for state in summary.states),
                 "resilience": resilience(
                     row for state in summary.states for row in state.get("resilience", ())
@@ -157,7 +157,7 @@ def _workers(
         }
 
 
-def _upstreams(states: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def upstreams(states: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Put together how each address is in every worker: each checks for itself."""
     merged: dict[tuple[str, str, str], dict[str, Any]] = {}
     for state in states:

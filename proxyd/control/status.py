@@ -60,7 +60,7 @@ def _status_handler(telemetry: Telemetry, source: StatusSource) -> Handler:
                 "started_at": timestamp(telemetry.started_at),
                 "generation": source.config.generation,
                 "last_reload": last_reload(source),
-                "upstreams": _upstreams(source),
+                "upstreams": upstreams(source),
                 "overload": _overload(source),
                 "graphql_schemas": telemetry.schemas.states(),
                 "resilience": resilience(one.summary() for one in source.protections()),
@@ -103,7 +103,8 @@ def _overload(source: StatusSource) -> dict[str, Any] | None:
     return overload([state.summary()]) if state is not None else None
 
 
-def _upstreams(source: StatusSource) -> list[dict[str, Any]]:
+def upstreams(source: StatusSource) -> list[dict[str, Any]]:
+    """Tell how each address is."""
     return [
         {
             "upstream": target.upstream or None,

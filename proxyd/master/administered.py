@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from proxyd.admin.dashboard.observed import of_many
 from proxyd.admin.source import BusyError
 from proxyd.master.channel import ChannelError
 from proxyd.telemetry.source import TargetState
@@ -12,6 +13,7 @@ from proxyd.telemetry.source import TargetState
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from proxyd.admin.dashboard.observed import Observation
     from proxyd.database.live import Live
     from proxyd.master.child import Child
     from proxyd.master.master import Master
@@ -50,6 +52,10 @@ class Administered:
     def database(self) -> Live | None:
         """The database of entities."""
         return self._master.database
+
+    async def observe(self) -> Observation:
+        """Return how the gateway is now, as workers have written it down; they are not asked for it."""
+        return of_many(self._master, await self._master.fleet.total())
 
     async def loaded(self) -> Loaded:
         """Return the configuration that runs."""

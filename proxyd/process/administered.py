@@ -8,12 +8,14 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from proxyd.admin.dashboard.observed import of_one
 from proxyd.admin.source import BusyError
 from proxyd.errors import ConfigError, Place, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from proxyd.admin.dashboard.observed import Observation
     from proxyd.database.live import Live
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
@@ -64,6 +66,10 @@ class Administered:
     def database(self) -> Live | None:
         """The database of entities."""
         return self._worker.database
+
+    async def observe(self) -> Observation:
+        """Return how the gateway is now."""
+        return of_one(self._worker.telemetry, self._worker)
 
     async def loaded(self) -> Loaded:
         """Return the configuration that runs."""

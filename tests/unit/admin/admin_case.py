@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from proxyd.admin.app import admin_app
+from proxyd.admin.dashboard.observed import Observation, Standing
 from proxyd.admin.source import BusyError
 from proxyd.cli.config import plugin_configs
 from proxyd.clock import Clock
@@ -75,6 +76,10 @@ class Source:
 
     async def loaded(self):
         return self._loaded
+
+    async def observe(self):
+        nobody = dict.fromkeys(("open", "answering", "tunnels", "limit"), 0)
+        return Observation([], [], nobody, [], (0.02, 0.04), Standing, 0.0)
 
     async def text(self):
         return FILE if self._loaded.hash == load(FILE).hash else None
