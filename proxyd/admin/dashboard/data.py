@@ -40,7 +40,9 @@ class Data:
     @roles(*READERS)
     @described("Return how the gateway is now.", answers={200: _OBJECT}, query=(_RANGE,))
     async def _overview(self, request: web.Request) -> web.StreamResponse:
-        return answer(await overview(self.sampler, self._tables, _range(request), self._source.config))
+        live = self._source.database
+        state = live.state if live is not None else None
+        return answer(await overview(self.sampler, self._tables, _range(request), self._source.config, state))
 
     @roles(*READERS)
     @described("Return figures over time.", answers={200: _OBJECT}, query=(_RANGE, _ROUTE))

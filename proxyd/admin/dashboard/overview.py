@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from proxyd.admin.dashboard.rings import Kept, Ring
     from proxyd.admin.dashboard.sampler import Sampler
-    from proxyd.telemetry.source import ConfigState
+    from proxyd.telemetry.source import ConfigState, DatabaseState
 
 RECENT: Final = 10  # seconds that "now" is
 TOP: Final = 50  # rows of a table
@@ -120,7 +120,9 @@ def _times(ring: Ring, end: int) -> dict[str, Any]:
     return {"step": scale.step, "points": scale.places, "end": end * scale.step}
 
 
-async def overview(sampler: Sampler, tables: Tables, name: str, config: ConfigState) -> dict[str, Any]:
+async def overview(
+    sampler: Sampler, tables: Tables, name: str, config: ConfigState, database: DatabaseState | None = None
+) -> dict[str, Any]:
     """Return how the gateway is now, and who asked for what over a range."""
     seen = sampler.latest
     fine = sampler.rings["5m"]
@@ -148,7 +150,10 @@ async def overview(sampler: Sampler, tables: Tables, name: str, config: ConfigSt
         "upstreams": list(standing.upstreams),
         "resilience": list(standing.protections),
         "overload": standing.overload,
-        "stores": [{"kind": "redis", "name": place, "up": up} for place, up in standing.redis.items()],
+        "stores": [
+            *({"kind": "redis", "name": place, "up": up} for place, up in standing.redis.items()),
+            *([_database(database)] if database is not None else ()),
+        ],
         "certificates": sorted(standing.certificates, key=lambda one: one["not_after"]),
         "config": {
             "generation": config.generation,
@@ -158,6 +163,18 @@ async def overview(sampler: Sampler, tables: Tables, name: str, config: ConfigSt
             "success": config.last_succeeded,
             "problems": list(config.problems),
         },
+    }
+
+
+def _database(state: DatabaseState) -> dict[str, Any]:
+    return {
+        "kind": "database",
+        "name": "database",
+        "up": state.reachable,
+        "since": state.since or None,
+        "error": state.error or None,
+        "revision": state.revision,
+        "applied": state.applied,
     }
 
 

@@ -49,6 +49,11 @@ def load(text, settings=None):
     return load_text(text, "request", env=settings or {}, plugins=plugin_configs())
 
 
+NOTHING = Observation(
+    [], [], dict.fromkeys(("open", "answering", "tunnels", "limit"), 0), [], (0.02, 0.04), Standing, 0.0
+)
+
+
 class HandClock(Clock):
     """Time that the test moves."""
 
@@ -78,8 +83,7 @@ class Source:
         return self._loaded
 
     async def observe(self):
-        nobody = dict.fromkeys(("open", "answering", "tunnels", "limit"), 0)
-        return Observation([], [], nobody, [], (0.02, 0.04), Standing, 0.0)
+        return NOTHING
 
     async def text(self):
         return FILE if self._loaded.hash == load(FILE).hash else None

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import functools
 
+from admin_case import NOTHING
+
 from proxyd.cli.config import plugin_configs
 from proxyd.clock import Clock
 from proxyd.database.entries import Author, Contents, DatabaseError, Entry, State
@@ -106,6 +108,9 @@ class StoredSource:
 
     async def loaded(self):
         return self._loaded
+
+    async def observe(self):
+        return NOTHING
 
     async def text(self):
         return self.database.text()
