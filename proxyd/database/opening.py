@@ -39,11 +39,11 @@ def open_store(
 ) -> DatabaseStore:
     """Return the store of the settings; nothing is connected yet. Raises DatabaseError where it cannot be."""
     target = target_of(settings, env)
+    from proxyd.database.records import Kept  # noqa: PLC0415
     from proxyd.database.store import DatabaseStore  # noqa: PLC0415  # an extra, imported where it is asked for
 
-    return DatabaseStore(
-        target, Masking(plugins), clock or Clock(), undo=settings.database_undo_retention > 0
-    )
+    kept = Kept(settings.database_audit_retention, settings.database_undo_retention)
+    return DatabaseStore(target, Masking(plugins), clock or Clock(), kept)
 
 
 async def ready(target: Target) -> None:

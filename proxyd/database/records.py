@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from sqlalchemy import Row, case, delete, func, select, update
@@ -15,6 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sqlalchemy.ext.asyncio import AsyncConnection
+
+_AT_A_TIME: Final = 5000  # entries, so that pruning never takes long
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """For how many seconds the audit log is kept, what undoing needs, and tombstones; who reads more seldom reads everything."""
+
+    audit: float = 90 * 86_400.0
+    undo: float = 7 * 86_400.0
+    tombstones: float = 86_400.0
 
 
 async def audit(connection: AsyncConnection, query: AuditQuery) -> list[Audited]:
@@ -71,18 +83,23 @@ async def last_used(connection: AsyncConnection) -> dict[str, float]:
     return {row.credential: row.at for row in await connection.execute(select(LAST_USED))}
 
 
-async def prune(connection: AsyncConnection, *, audit: float, undo: float, tombstones: float) -> None:
-    """Forget what is older than those moments, in seconds since the epoch; the connection holds the lock."""
-    await connection.execute(delete(AUDIT).where(AUDIT.c.at < audit))
-    await connection.execute(delete(UNDO).where(UNDO.c.at < max(audit, undo)))
-    old = ENTITIES.c.document.is_(None), ENTITIES.c.updated_at < tombstones
-    pruned = (await connection.execute(select(func.max(ENTITIES.c.revision)).where(*old))).scalar_one()
+async def prune(connection: AsyncConnection, kept: Kept, now: float) -> bool:
+    """Forget what is too old ``now``, some of it at a time; tells whether there is more. The connection holds the lock."""
+    more = False
+    for table, seconds in ((AUDIT, kept.audit), (UNDO, min(kept.audit, kept.undo))):
+        first = (await connection.execute(select(func.min(table.c.number)))).scalar_one()
+        if first is not None:
+            old = delete(table).where(table.c.at < now - seconds, table.c.number < first + _AT_A_TIME)
+            more = (await connection.execute(old)).rowcount == _AT_A_TIME or more
+    gone = ENTITIES.c.document.is_(None), ENTITIES.c.updated_at < now - kept.tombstones
+    pruned = (await connection.execute(select(func.max(ENTITIES.c.revision)).where(*gone))).scalar_one()
     if pruned is not None:
-        await connection.execute(delete(ENTITIES).where(*old))
+        await connection.execute(delete(ENTITIES).where(*gone))
         later = case((REVISION.c.pruned > pruned, REVISION.c.pruned), else_=pruned)
         await connection.execute(update(REVISION).values(pruned=later))
     there = select(ENTITIES.c.id).where(ENTITIES.c.document.is_not(None))
     await connection.execute(delete(LAST_USED).where(LAST_USED.c.credential.not_in(there)))
+    return more
 
 
 def _document(text: str | None) -> Document | None:

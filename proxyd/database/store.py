@@ -7,6 +7,7 @@ their order, and everything newer than the revision that was read last is what h
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,7 @@ from proxyd.database import records, writing
 from proxyd.database.engine import WRITES, make_engine
 from proxyd.database.entries import Author, Change, Contents, DatabaseError, Decide, Entry, State
 from proxyd.database.problems import explain, foreign
+from proxyd.database.records import Kept
 from proxyd.database.tables import ENTITIES, REVISION
 from proxyd.database.watching import News, Watcher
 
@@ -32,20 +34,18 @@ if TYPE_CHECKING:
     from proxyd.database.writing import Mask
 
 QUEUE: Final = 4  # timeouts that a change waits for those before it
+SOON, RARELY = 60.0, 3600.0  # seconds until what is old is forgotten, after the start and from then on
 RATE: Final = 500.0  # changes that a second suffices for, where there are many in one
 
 
 class DatabaseStore:
-    """Implements ``entries.Store``. ``start`` begins to look for what others change; ``mask`` hides secrets in a document.
+    """Implements ``entries.Store``. ``start`` begins to look for what others change; ``mask`` hides secrets in a document."""
 
-    ``undo`` tells whether what is changed is kept as it was.
-    """
-
-    def __init__(self, target: Target, mask: Mask, clock: Clock, *, undo: bool = True) -> None:
+    def __init__(self, target: Target, mask: Mask, clock: Clock, kept: Kept = Kept()) -> None:  # noqa: B008  # frozen
         self.target = target
         self._mask = mask
         self._clock = clock
-        self._undo = undo
+        self._kept = kept
         self._engine = make_engine(target)
         # A reader sees one moment: PostgreSQL has to be told, SQLite does so in any case.
         self._reading = (
@@ -58,6 +58,7 @@ class DatabaseStore:
         self._contents = Contents()
         self._news = News(clock)
         self._watcher = Watcher(target, self._revision, self._news)
+        self._tidying: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         reachable = "there" if self.state.reachable else "away"
@@ -66,11 +67,16 @@ class DatabaseStore:
     # --- its life --------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to look for what others change."""
+        """Begin to look for what others change, and to forget what is old."""
         self._watcher.start()
+        if self._tidying is None:
+            self._tidying = asyncio.get_running_loop().create_task(self._tidy())
 
     async def close(self) -> None:
         """Let go of it."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+            await asyncio.gather(self._tidying, return_exceptions=True)
         await self._watcher.close()
         await self._engine.dispose()
 
@@ -144,7 +150,7 @@ class DatabaseStore:
             limit.reschedule(limit_of(self.target.timeout, len(changes)))
             stamp = writing.Stamp(fresh.revision + 1, self._clock.time(), author, now.audited)
             rows, entries = writing.rows_of(changes, stamp, self._mask)
-            await writing.write(connection, rows, stamp, undo=self._undo)
+            await writing.write(connection, rows, stamp, undo=self._kept.undo > 0)
             await connection.commit()
             after = writing.merged(fresh, stamp.revision, entries)
             self._remember(fresh, after)
@@ -157,13 +163,21 @@ class DatabaseStore:
                 await records.use(connection, times)
                 await connection.commit()
 
-    async def prune(self, *, audit: float, undo: float, tombstones: float) -> None:
-        """Forget what is older than so many seconds."""
-        now = self._clock.time()
-        async with self._my_turn(), self._connected(writes=True) as (connection, _):
-            await connection.execute(select(REVISION.c.audited).with_for_update())
-            await records.prune(connection, audit=now - audit, undo=now - undo, tombstones=now - tombstones)
-            await connection.commit()
+    async def prune(self) -> None:
+        """Forget what is too old."""
+        more = True
+        while more:
+            async with self._my_turn(), self._connected(writes=True) as (connection, _):
+                await connection.execute(select(REVISION.c.audited).with_for_update())
+                more = await records.prune(connection, self._kept, self._clock.time())
+                await connection.commit()
+
+    async def _tidy(self) -> None:
+        await asyncio.sleep(SOON)
+        while True:
+            with contextlib.suppress(DatabaseError):
+                await self.prune()
+            await asyncio.sleep(RARELY)
 
     @asynccontextmanager
     async def _my_turn(self) -> AsyncIterator[None]:

@@ -35,9 +35,15 @@ async def empty(request, tmp_path):
 
 
 @pytest.fixture
-async def stores(empty):
-    """Stores of a database that has its tables."""
+async def ready_database(empty):
+    """A database that has its tables."""
     await migrating.migrate(empty)
+    return empty
+
+
+@pytest.fixture
+async def stores(ready_database, empty):
+    """Stores of one."""
     stores = Stores(empty)
     yield stores
     await stores.close()

@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from database_case import Stores
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from proxyd.clock import Clock
+from proxyd.database import records
 from proxyd.database.entries import AuditQuery, Author, Change, Contents, Entry
+from proxyd.database.records import Kept
 
 ME = Author("me", "admin", "127.0.0.1", "0123456789abcdef")
 
@@ -218,7 +223,7 @@ async def test_a_change_can_be_undone(stores):
 
 async def test_without_undo_nothing_is_kept_for_it(stores):
     """A store that was told so keeps no document as it was."""
-    store = stores.open(undo=False)
+    store = stores.open(kept=Kept(undo=0))
     await store.change(put(("consumers", "1", {"username": "a"})), ME)
     assert await store.undoing(1) is None
 
@@ -237,22 +242,35 @@ async def test_the_last_use_is_the_latest(stores):
 
 async def test_what_is_old_is_forgotten(stores):
     """Audit, undo and tombstones go when their time is over, and last uses of what is not there any more."""
-    store, late = stores.open(clock := Frozen()), stores.open()
+    clock = Frozen()
+    store, late = stores.open(clock, kept=Kept(audit=200, undo=50, tombstones=50)), stores.open()
     await store.change(put(("keyauth_credentials", "a", {}), ("keyauth_credentials", "b", {})), ME)
     assert len(documents(await late.contents())) == 2
     await store.change(put(("keyauth_credentials", "a", None)), ME)
     await store.use({"a": 1.0, "b": 2.0})
     clock.moment += 100
     await store.change(put(("consumers", "c", {})), ME)
-    await store.prune(audit=200, undo=50, tombstones=50)
+    await store.prune()
     assert len(await store.audit(AuditQuery())) == 4
     assert await store.undoing(1) is None
     assert await store.undoing(4) is not None
     assert await store.last_used() == {"b": 2.0}
     # Who has not seen the tombstone reads everything.
     assert await late.contents() == await stores.open().contents() == await store.contents()
-    await store.prune(audit=50, undo=50, tombstones=0)
+    clock.moment += 150
+    await store.prune()
     assert [entry.number for entry in await store.audit(AuditQuery())] == [4]
+
+
+async def test_much_that_is_old_is_forgotten_bit_by_bit(stores, monkeypatch):
+    """No lock is held for long, however much there is."""
+    monkeypatch.setattr(records, "_AT_A_TIME", 3)
+    store = stores.open(clock := Frozen(), kept=Kept(audit=50))
+    await store.change(put(*(("consumers", str(number), {}) for number in range(10))), ME)
+    clock.moment += 100
+    await store.change(put(("consumers", "new", {})), ME)
+    await store.prune()
+    assert [entry.number for entry in await store.audit(AuditQuery())] == [11]
 
 
 async def test_a_database_that_was_put_back_is_read_anew(stores):
@@ -269,3 +287,58 @@ async def test_its_repr_names_the_database_and_the_revision(stores):
     store = stores.open()
     await store.change(put(("consumers", "1", {"username": "a"})), ME)
     assert repr(store) == f"<DatabaseStore {stores.target} there revision=1>"
+
+
+# --- whatever is done at the same time -----------------------------------------------------------------------
+
+STEPS = st.lists(
+    st.tuples(st.integers(0, 2), st.sampled_from("abc"), st.sampled_from([None, "x", "y", "z"])),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_changes_at_the_same_time_are_as_if_one_after_the_other(ready_database, steps):
+    """Each is decided on what those before it have left: names stay unique, and the log replayed gives the contents."""
+
+    def step(name, username):
+        def decide(contents):
+            there = contents.entries.get("consumers", {})
+            if username and any(
+                entry.document["username"] == username and entry.id != name for entry in there.values()
+            ):
+                return []
+            return [Change("consumers", name, username and {"username": username})]
+
+        return decide
+
+    async def run():
+        stores = Stores(ready_database)
+        several = [stores.open() for _ in range(3)]
+        first = await several[0].change(
+            lambda contents: [
+                Change("consumers", name, None) for name in contents.entries.get("consumers", {})
+            ],
+            ME,
+        )
+        await asyncio.gather(*(several[which].change(step(*rest), ME) for which, *rest in steps))
+        everywhere = [await store.contents() for store in [*several, stores.open()]]
+        log = await several[0].audit(AuditQuery(size=1000))
+        await stores.close()
+        return first, everywhere, [entry for entry in reversed(log) if entry.revision > first.revision]
+
+    first, everywhere, log = asyncio.run(run())
+    replayed = {}
+    for entry in log:
+        assert entry.before == replayed.get(entry.id)
+        replayed[entry.id] = entry.after
+    replayed = {name: document for name, document in replayed.items() if document}
+    for contents in everywhere:
+        assert {
+            entry.id: entry.document for entry in contents.entries.get("consumers", {}).values()
+        } == replayed
+        assert contents.revision == first.revision + len(log)
+    names = [document["username"] for document in replayed.values()]
+    assert len(names) == len(set(names))
