@@ -228,6 +228,8 @@ class Settings(Entity):
     """Where a line per request goes: a path, or off."""
     proxy_error_log: Output = "/dev/stderr"
     """Where events go: a path, or off."""
+    admin_audit_log: Output = "off"
+    """Where a line goes for everything that is changed over the Admin API: a path, or off."""
 
     slow_request_log: SlowRequests = "off"
     """Whether an event tells of each request that took the gateway too long: on (beyond the latency_budget), or beyond which time."""
