@@ -7,6 +7,7 @@ client reads is dropped and counted; what processes left out is counted, too.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
@@ -52,6 +53,7 @@ class Watcher:
         self.seen = 0
         self.left_out = 0
         self.news = asyncio.Event()
+        self.known = asyncio.Event()  # to the processes
         self._before: dict[int, int] = {}  # what each process has seen
 
     def __repr__(self) -> str:
@@ -92,6 +94,7 @@ class Tailing:
         self._count = 0
         self._asking: asyncio.Task[None] | None = None
         self._ending = False
+        self._joined = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"<Tailing watchers={len(self._watchers)}>"
@@ -124,6 +127,8 @@ class Tailing:
         response = web.StreamResponse(headers=_HEADERS)
         try:
             await response.prepare(request)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(watcher.known.wait(), PERIOD)
             await response.write(b"retry: 2000\n\n" + watcher.event())
             await self._tell(request, response, watcher)
         except ConnectionError:
@@ -136,6 +141,7 @@ class Tailing:
         self._count += 1
         name = str(self._count)
         watcher = self._watchers[name] = Watcher(wanted)
+        self._joined.set()
         if self._asking is None or self._asking.done():
             self._asking = asyncio.get_running_loop().create_task(self._ask())
         return name, watcher
@@ -161,21 +167,25 @@ class Tailing:
     async def _ask(self) -> None:
         """Ask while there is anybody, and once more so that the processes stop."""
         while True:
-            watching = bool(self._watchers)
+            self._joined.clear()
+            watching = list(self._watchers.values())
             told = await self._source.tail({name: asdict(one.filter) for name, one in self._watchers.items()})
             for process, document in told:
                 for name, one in orjson.loads(document).items():
                     if (watcher := self._watchers.get(name)) is not None:
                         watcher.hear(process, one["seen"], one["lines"])
-            for watcher in self._watchers.values():
+            for watcher in watching:
+                watcher.known.set()
                 watcher.settle()
             if not watching and not self._watchers:
                 return
-            await asyncio.sleep(PERIOD)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._joined.wait(), PERIOD)
 
     async def _stop(self, _app: web.Application) -> None:
         self._ending = True
         for watcher in self._watchers.values():
+            watcher.known.set()
             watcher.news.set()
         task, self._asking = self._asking, None
         if task is not None:

@@ -2,20 +2,23 @@
 
 import { h, replace, uid } from "./dom.js"
 import { icon } from "./icons.js"
-import { empty } from "./ui.js"
+import { button, empty } from "./ui.js"
 
 /**
  * Make a table.
  *
  * `columns` are {key, label, render(row), value(row), numeric, sortable = true, header}: `render` makes what is shown,
  * `value` what is sorted by (the row's `key` for both by default); the one with `header` names the row.
- * `sort` is {key, descending}. Returns the element; `.update(rows)` shows others in the same order.
+ * `sort` is {key, descending}. Returns the element; `.update(rows)` shows others in the same order. Of many rows, `limit` are
+ * shown; with `pages`, the others stand on further pages: `.update(rows, page, onPage)`.
  */
-export function table({ caption, columns, rows, sort = null, none = "Nothing here", hint = null, hideCaption = true, limit = 500 }) {
+export function table({ caption, columns, rows, sort = null, none = "Nothing here", hint = null, hideCaption = true, limit = 500, pages = false }) {
   let order = sort
   let present = rows
+  let page = 1
+  let turned = null
   const body = h("tbody", {})
-  const more = h("p", { class: "table-more" })
+  const more = h("div", { class: "table-more" })
   const heads = columns.map((column) => head(column))
   const captionId = uid("caption")
   const inner = h("table", {},
@@ -53,15 +56,34 @@ export function table({ caption, columns, rows, sort = null, none = "Nothing her
       if (state) heads[at].setAttribute("aria-sort", state)
       else heads[at].removeAttribute("aria-sort")
     })
-    const shown = sorted().slice(0, limit)
+    page = Math.max(1, Math.min(page, Math.ceil(present.length / limit)))
+    const shown = sorted().slice((page - 1) * limit, page * limit)
     replace(body, shown.map((row) => h("tr", {}, columns.map((column) => cell(column, row)))))
     region.hidden = shown.length === 0
     replace(nothing, shown.length === 0 ? empty(none, hint) : null)
-    more.textContent = present.length > limit ? `The first ${limit} of ${present.length} are shown: filter for others.` : ""
+    if (pages) replace(more, present.length > limit && pager())
+    else more.textContent = present.length > limit ? `The first ${limit} of ${present.length} are shown: filter for others.` : ""
   }
 
-  root.update = (others) => {
+  function pager() {
+    const first = (page - 1) * limit + 1
+    const turn = (to) => {
+      page = to
+      draw()
+      turned?.(page)
+      region.focus({ preventScroll: true })
+      region.scrollIntoView({ block: "nearest" })
+    }
+    return h("nav", { class: "pager", "aria-label": "Pages of the table" },
+      button("Previous", { disabled: page === 1, onClick: () => turn(page - 1) }),
+      h("span", {}, `${first} to ${Math.min(page * limit, present.length)} of ${present.length}`),
+      button("Next", { disabled: page * limit >= present.length, onClick: () => turn(page + 1) }))
+  }
+
+  root.update = (others, at = page, onPage = turned) => {
     present = others
+    page = at
+    turned = onPage
     draw()
   }
   draw()
