@@ -19,6 +19,7 @@ from proxyd.telemetry.admin_families import AdminCounts, of_admin
 from proxyd.telemetry.exposition import FleetExposition
 from proxyd.telemetry.health_families import of_health
 from proxyd.telemetry.memory import resident_bytes
+from proxyd.telemetry.shipping_families import of_shipping
 from proxyd.telemetry.source_families import of_config
 from proxyd.telemetry.worker_families import WorkerCounts, of_workers
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from proxyd.control.health import HealthSource
     from proxyd.telemetry.fleet import Fleet, Summary
+    from proxyd.telemetry.shipping import Shipping
     from proxyd.telemetry.source import ConfigState
 
 SENT_TO = ("HEALTHY", "HEALTHCHECKS_OFF")  # states in which requests are sent to an address
@@ -69,7 +71,9 @@ class CrewSource(Protocol):
         """Say why no traffic should come here now, or nothing where it may."""
 
 
-def crew_app(source: CrewSource, health: HealthSource | None = None) -> web.Application:
+def crew_app(
+    source: CrewSource, health: HealthSource | None = None, shipping: Shipping | None = None
+) -> web.Application:
     """Return the application of a master's ``status_listen``."""
 
     def own() -> Iterator[Metric]:
@@ -77,6 +81,7 @@ def crew_app(source: CrewSource, health: HealthSource | None = None) -> web.Appl
         yield from of_admin(source.admin_counts)
         yield from of_workers([one.state for one in source.workers()], source.counts)
         yield from of_health(health.states() if health is not None else ())
+        yield from of_shipping(shipping)
 
     app = web.Application(middlewares=[errors_as_json])
     exposition = FleetExposition(source.fleet, source.refresh, own)

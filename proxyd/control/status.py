@@ -20,6 +20,7 @@ from proxyd.telemetry.access_line import timestamp
 from proxyd.telemetry.exposition import Exposition
 from proxyd.telemetry.health_families import of_health
 from proxyd.telemetry.memory import resident_bytes
+from proxyd.telemetry.shipping_families import of_shipping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,7 @@ def status_app(
 
     def own() -> Iterator[Metric]:
         yield from of_health(health.states() if health is not None else ())
+        yield from of_shipping(telemetry.shipping)
 
     app.router.add_get("/metrics", metrics_handler(Exposition(telemetry, source, own)))
     app.router.add_get("/status", _status_handler(telemetry, source))

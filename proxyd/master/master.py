@@ -13,7 +13,6 @@ import math
 import os
 from typing import TYPE_CHECKING
 
-from proxyd.admin.audit.auditor import Auditor
 from proxyd.admin.servers import start_servers
 from proxyd.clock import Clock
 from proxyd.control.crew import crew_app
@@ -26,6 +25,7 @@ from proxyd.master.reloading import reload
 from proxyd.master.sockets import Sockets
 from proxyd.master.watch import Watch
 from proxyd.process.checks import start_health
+from proxyd.process.shipping import start_shipping
 from proxyd.process.tls import Tls
 from proxyd.process.worker import why_refused
 from proxyd.store import under_way
@@ -74,7 +74,6 @@ class Master:
         self.admin_counts = AdminCounts()
         self.status_addresses: list[str] = []
         self._clock = clock or Clock()
-        self.auditor = Auditor(self._clock)
         self.config = ConfigState(self._clock)
         self._text = self._base = text
         self._name = name
@@ -138,9 +137,10 @@ class Master:
             self._tls.take(await self._tls.load(self._loaded))
         context = self._tls.front.context if self._tls.front is not None else None
         admin = Administered(self, self._loaded, self._check)
+        shipping = start_shipping(settings, self._clock, self._started)
         health = start_health(self._loaded, ManyProcesses(self), self._clock, self._started)
         self.status_addresses, _ = await start_servers(
-            crew_app(self, health), admin, context, self._given, self._started
+            crew_app(self, health, shipping), admin, context, self._given, self._started
         )
 
     def _order(self) -> Order:
@@ -214,7 +214,6 @@ class Master:
         """Go on in new log files, in every process."""
         for child in self.crew.children:
             child.tell("reopen")
-        self.auditor.reopen()
 
     # --- the end ---------------------------------------------------------------------------------------------
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from proxyd.model.report import Report
 
 PREFIX: Final = "PROXYD_"
-_RECORDS: Final = frozenset({"health"})  # made of mappings: what is wrong with all of it shows no value
+_RECORDS: Final = frozenset(
+    {"health", "log_shipping"}
+)  # made of mappings: what is wrong with all of it shows no value
 _NO_FILE: Final = frozenset({"declarative_config", "demo"})  # what must be known before the file is read
 
 

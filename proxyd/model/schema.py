@@ -17,6 +17,7 @@ from proxyd.model.shapes import (
     SHAPES,
     UNUSED_COLLECTIONS,
 )
+from proxyd.model.shipping import LogShipping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _REF: Final = "#/$defs/{model}"
 
-RECORDS: Final[dict[str, type[BaseModel]]] = {"health": Indicator}  # settings that are lists of these
+RECORDS: Final[dict[str, type[BaseModel]]] = {
+    "health": Indicator,
+    "log_shipping": LogShipping,
+}  # settings that are such records, or lists of them
 
 _COMMON: Final[dict[str, Any]] = {
     "_comment": {"description": "A remark, without effect."},
@@ -184,9 +188,9 @@ def _settings(records: Mapping[str, str]) -> dict[str, Any]:
     scalar = {"type": ["string", "number", "boolean", "null"]}
     forms: list[dict[str, Any]] = [scalar, {"type": "array", "items": scalar}]
     others: dict[str, list[dict[str, Any]]] = {
-        name: [{"type": ["array", "null"], "items": {"$ref": _REF.format(model=model)}}]
-        for name, model in records.items()
+        name: [{"$ref": _REF.format(model=model)}, {"type": "null"}] for name, model in records.items()
     }
+    others["health"] = [{"type": ["array", "null"], "items": others["health"][0]}]
     others["apps"] = [*forms, {"type": "object", "additionalProperties": scalar}]
     return {
         "description": "Settings of the daemon; the environment (PROXYD_NAME) wins over them.",

@@ -18,6 +18,7 @@ from proxyd.model.database import DatabaseUrl, parse_database
 from proxyd.model.indicators import Indicators
 from proxyd.model.listen import Listen, parse_listen
 from proxyd.model.peppers import parse_peppers
+from proxyd.model.shipping import Shipped
 from proxyd.model.tokens import AdminToken, parse_origins, parse_tokens
 
 TOKENS: Final = {
@@ -228,9 +229,9 @@ class Settings(Entity):
     """Where a line per request goes: a path, or off."""
     proxy_error_log: Output = "/dev/stderr"
     """Where events go: a path, or off."""
-    admin_audit_log: Output = "off"
-    """Where a line goes for everything that is changed over the Admin API: a path, or off."""
 
+    log_shipping: Shipped = None
+    """A bucket that logs are shipped to, a mapping; in the environment as JSON."""
     slow_request_log: SlowRequests = "off"
     """Whether an event tells of each request that took the gateway too long: on (beyond the latency_budget), or beyond which time."""
 

@@ -22,6 +22,7 @@ from proxyd.plugin import Kit
 from proxyd.plugins import BY_NAME
 from proxyd.process.authorities import authorities_of, authority_digests
 from proxyd.process.checks import OneProcess, looks_of
+from proxyd.process.shipping import make_shipping
 from proxyd.process.timings import times_plugins
 from proxyd.process.tls import load_material
 from proxyd.store.consumers import Consumers
@@ -251,6 +252,8 @@ async def rehearse(loaded: Loaded) -> tuple[Problem, ...]:
         problems += error.problems
     try:
         looks_of(loaded, OneProcess(Telemetry(clock)))
+        if settings.log_shipping is not None:
+            make_shipping(settings.log_shipping, clock)
     except ConfigError as error:
         problems += error.problems
     try:

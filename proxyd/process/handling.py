@@ -9,6 +9,7 @@ from proxyd.gateway.forward import Forwarder
 from proxyd.gateway.forwarded import RealIP, TrustedIPs
 from proxyd.gateway.handler import Handler
 from proxyd.process.assemble import client_tls, reads_preface
+from proxyd.process.shipping import open_segments, start_shipping
 from proxyd.process.timings import make_marks, make_slow_log
 from proxyd.telemetry.access_log import open_access_log
 from proxyd.telemetry.record import Telemetry
@@ -16,6 +17,7 @@ from proxyd.telemetry.redact import Redactor
 
 if TYPE_CHECKING:
     import asyncio
+    from contextlib import AsyncExitStack
 
     from proxyd.clock import Clock
     from proxyd.gateway.snapshot import Snapshot
@@ -59,14 +61,25 @@ def make_handler(
 
 
 def make_telemetry(
-    settings: Settings, clock: Clock, loop: asyncio.AbstractEventLoop, journal: Journal | None
+    settings: Settings,
+    clock: Clock,
+    loop: asyncio.AbstractEventLoop,
+    journal: Journal | None,
+    name: str,
+    started: AsyncExitStack,
 ) -> Telemetry:
-    """Return what records exchanges, with its logs open; raises ConfigError where they cannot be."""
+    """Return what records exchanges, with its logs open; raises ConfigError where they cannot be.
+
+    One of several processes has a ``name``; another one ships their logs until its ``started`` ends.
+    """
     redactor = Redactor()
-    access_log = open_access_log(settings.proxy_access_log, clock, loop, redactor)
+    shipping = start_shipping(settings, clock, started) if not name else None
+    segments = open_segments(settings, "access", name, clock, loop, started)
+    access_log = open_access_log(settings.proxy_access_log, clock, loop, redactor, segments)
     slow = make_slow_log(settings, clock, loop, redactor)
     telemetry = Telemetry(clock, access_log, settings.latency_budget, redactor, slow, journal)
     telemetry.logs.tls = client_tls(settings)
+    telemetry.shipping = shipping
     return telemetry
 
 

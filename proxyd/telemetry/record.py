@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from proxyd.model.entities import Route, Service
     from proxyd.telemetry.access_log import AccessLog
     from proxyd.telemetry.journal import Journal
+    from proxyd.telemetry.shipping import Shipping
     from proxyd.telemetry.slow_log import SlowLog
 
 __all__ = ["RouteMeter", "Telemetry"]
@@ -63,6 +64,7 @@ class Telemetry:
         "redactor",
         "requests",
         "schemas",
+        "shipping",
         "slow",
         "started_at",
         "tallies",
@@ -90,6 +92,7 @@ class Telemetry:
         self.over_budget = [0, 0]
         self.requests = 0  # exchanges finished
         self.loop_lag = Histogram()
+        self.shipping: Shipping | None = None  # of the process that ships logs
         self.lately = Lately()  # how late the loop was
         self.started_at = clock.time()
         self._unmatched = self.meters.unmatched

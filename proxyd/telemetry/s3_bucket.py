@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import ssl
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -14,6 +12,7 @@ from yarl import URL
 
 from proxyd.crypto.client import client_context
 from proxyd.errors import ProxydError
+from proxyd.telemetry.shipping import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,15 +22,6 @@ if TYPE_CHECKING:
 MOST_READ = 64 * 1024  # bytes of an answer that says what is wrong
 FIRST_ERROR = 300  # the statuses from here on: a redirect means that the region is another one
 _CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
-
-
-class S3Error(ProxydError):
-    """A request was not done. ``kind`` is one word for metrics, ``after`` the seconds that the server asks to wait."""
-
-    def __init__(self, reason: str, kind: str, after: float = 0.0) -> None:
-        super().__init__(reason)
-        self.kind = kind
-        self.after = after
 
 
 class Bucket:
@@ -58,11 +48,11 @@ class Bucket:
         return f"<Bucket {self._place}>"
 
     async def head(self) -> None:
-        """Ask whether it is there, and may be used; raises S3Error, and OSError where nobody answers."""
+        """Ask whether it is there, and may be used; raises StoreError, and OSError where nobody answers."""
         await self._ask("HEAD", "", {})
 
     async def put(self, key: str, body: bytes, headers: Mapping[str, str], sha256: str) -> None:
-        """Store an object; ``sha256`` is its digest, in hexadecimal. Raises S3Error, and OSError where nobody answers."""
+        """Store an object; ``sha256`` is its digest, in hexadecimal. Raises StoreError, and OSError where nobody answers."""
         await self._ask("PUT", key, headers, body, sha256)
 
     async def _ask(
@@ -81,11 +71,11 @@ class Bucket:
                 if answer.status >= FIRST_ERROR:
                     raise _error_of(answer, await _beginning(answer))
         except TimeoutError:
-            raise S3Error(f"no answer within {self._timeout:g} s", "timeout") from None
+            raise StoreError(f"no answer within {self._timeout:g} s", "timeout") from None
         except aiohttp.ClientConnectorError as error:
             raise (error.os_error or error) from error
         except aiohttp.ClientError as error:  # its text may hold the URL
-            raise S3Error(f"the connection failed: {type(error).__name__}", "connection") from error
+            raise StoreError(f"the connection failed: {type(error).__name__}", "connection") from error
 
     def _open(self) -> S3Client:
         if self._client is None:
@@ -122,7 +112,7 @@ async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
     return bytes(found)
 
 
-def _error_of(answer: aiohttp.ClientResponse, text: bytes) -> S3Error:
+def _error_of(answer: aiohttp.ClientResponse, text: bytes) -> StoreError:
     """Return what an answer means; of its text only the code is told, as the rest repeats what was asked."""
     found = _CODE.search(text)
     code = found[1].decode() if found else ""
@@ -130,13 +120,4 @@ def _error_of(answer: aiohttp.ClientResponse, text: bytes) -> S3Error:
     reason = f"answered {answer.status}{f' {code}' if code else ''}"
     throttled = answer.status in {429, 503}
     kind = "throttled" if throttled else "server" if answer.status >= 500 else "refused"  # noqa: PLR2004
-    return S3Error(reason, kind, float(after) if after.isdigit() and len(after) < 6 else 0.0)  # noqa: PLR2004
-
-
-def kind_of(error: BaseException) -> str:
-    """Return one word for what kept a request from being done."""
-    if isinstance(error, S3Error):
-        return error.kind
-    if isinstance(error, ssl.SSLError):
-        return "tls"
-    return "timeout" if isinstance(error, (TimeoutError, asyncio.TimeoutError)) else "connection"
+    return StoreError(reason, kind, float(after) if after.isdigit() and len(after) < 6 else 0.0)  # noqa: PLR2004

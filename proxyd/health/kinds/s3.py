@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from proxyd.health.look import DownError
-from proxyd.telemetry.s3_bucket import Bucket, S3Error
+from proxyd.telemetry.s3_bucket import Bucket
+from proxyd.telemetry.shipping import StoreError
 
 if TYPE_CHECKING:
     from proxyd.health.look import Around
@@ -25,7 +26,7 @@ class S3Look:
         """Ask; raises DownError."""
         try:
             await self._bucket.head()
-        except S3Error as error:
+        except StoreError as error:
             raise DownError(str(error)) from error
         return {}
 
