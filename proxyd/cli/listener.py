@@ -60,7 +60,7 @@ class StatusListener:
     def _connection(self) -> http.client.HTTPConnection:
         listen = self._listen
         if listen.path is not None:
-            return _UnixConnection(listen.path)
+            return UnixConnection(listen.path)
         host = _ANY.get(listen.host, listen.host)
         if not listen.ssl:
             return http.client.HTTPConnection(host, listen.port, timeout=PATIENCE)
@@ -71,14 +71,15 @@ class StatusListener:
         return http.client.HTTPSConnection(host, listen.port, timeout=PATIENCE, context=context)
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=PATIENCE)
+    def __init__(self, path: str, patience: float = PATIENCE) -> None:
+        super().__init__("localhost", timeout=patience)
         self._path = path
 
     def connect(self) -> None:
+        """Connect."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)

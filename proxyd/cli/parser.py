@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from proxyd import __version__
 from proxyd.cli import dev_cert, graphql, graphql_explain, inspect, keys_verbs, managing, migrate, run
 from proxyd.cli.output import stdout
+from proxyd.cli.sync import verbs as sync
 from proxyd.process.inherited import NAMES, Descriptor, parse_descriptor
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ def build_parser() -> argparse.ArgumentParser:
         "keys", "make, list, rotate, revoke and check API keys", "proxyd keys create --consumer mobile-app"
     )
     keys_verbs.add(below.add, below.with_config)
+    below = verbs.group(
+        "config", "dump, compare and apply entities as declarative files", "proxyd config diff kong.yml"
+    )
+    sync.add(below.with_config)
     managing.add(verbs.with_config)
     verbs.add("version", "print the version", version, "proxyd version")
     return parser

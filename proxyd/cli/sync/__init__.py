@@ -1,0 +1,1 @@
+"""``proxyd config``: entities written down as a file, compared with one, and made as one says."""
