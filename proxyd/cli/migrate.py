@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxyd.cli import config
 from proxyd.cli.output import stdout
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import argparse
 
     from proxyd.model.settings import Settings
+
+_OWN: Final = ("PROXYD_DATABASE", "PROXYD_PG_")  # variables
+_IN_FILE: Final = ("proxyd.database", "proxyd.pg_")
 
 
 def migrate(arguments: argparse.Namespace) -> int:
@@ -39,13 +42,13 @@ def migrate(arguments: argparse.Namespace) -> int:
 
 
 def _settings(given: str | None) -> Settings:
-    """Return the settings, whatever else is wrong with the file; raises ConfigError where it is the database."""
+    """Return the settings, whatever else is wrong with the file; raises ConfigError where it is the database's."""
     settings = config.settings(given)
-    if settings.database is None:
-        try:
-            config.read(given)
-        except ConfigError as error:
-            problems = [each for each in error.problems if "database" in f"{each.place}{each.path}".lower()]
-            if problems:
-                raise ConfigError(problems) from None
+    try:
+        config.read(given)
+    except ConfigError as error:
+        problems = [each for each in error.problems if each.place.file.startswith(_OWN)]
+        problems += [each for each in error.problems if each.path.startswith(_IN_FILE)]
+        if problems:
+            raise ConfigError(problems) from None
     return settings

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from proxyd.database.target import Target
 
 WRITES: Final = "proxyd_writes"  # the option of a connection whose transactions may write
-_FOR_A_LOCK: Final = 0.8  # of the time that there is: then SQLite itself can say what it has waited for
+FOR_A_LOCK: Final = 0.8  # of the time that there is: then the database itself can say what was waited for
 _SQLITE_POOL: Final = 3  # connections, each of which has a thread
 
 
@@ -44,7 +44,7 @@ def _sqlite(target: Target, patience: float) -> AsyncEngine:
         URL.create("sqlite+aiosqlite", database=file, query={"mode": "rw", "uri": "true"}),
         connect_args={
             "isolation_level": None,  # the driver begins no transactions: _begin does
-            "timeout": _FOR_A_LOCK * patience,
+            "timeout": FOR_A_LOCK * patience,
         },
         pool_size=_SQLITE_POOL,
         max_overflow=0,

@@ -16,6 +16,14 @@ class DatabaseError(ProxydError):
     """The database is not to be had; the message says what failed and what would be right, and holds no password."""
 
 
+class RefusedError(DatabaseError):
+    """The database answers, and a change is not made."""
+
+
+class LockedError(RefusedError):
+    """Others hold the lock for longer than a change may wait: it may go through a little later."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One entity: ``document`` has the fields that were given, as the declarative file has them, references as ids.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from proxyd.database.engine import FOR_A_LOCK
 from proxyd.database.entries import DatabaseError
 from proxyd.database.postgresql_problems import is_without_tls
 
@@ -46,7 +47,7 @@ async def dial(target: Target, patience: float) -> asyncpg.Connection:
 
 
 async def _dial(target: Target, patience: float, context: ssl.SSLContext | None) -> asyncpg.Connection:
-    limit = str(int(1000 * patience))
+    limit = int(1000 * patience)
     return await asyncpg.connect(
         host=[host for host, _ in target.hosts],
         port=[port for _, port in target.hosts],
@@ -59,10 +60,10 @@ async def _dial(target: Target, patience: float, context: ssl.SSLContext | None)
         target_session_attrs="read-write" if len(target.hosts) > 1 else "any",
         server_settings={
             "application_name": target.application,
-            "statement_timeout": limit,
-            "lock_timeout": limit,
-            # A machine that goes away while it holds the lock lets others write again.
-            "idle_in_transaction_session_timeout": limit,
+            "statement_timeout": str(limit),
+            "lock_timeout": str(int(FOR_A_LOCK * limit)),
+            # A machine that goes away while it holds the lock lets others write again. What decides on much takes its time.
+            "idle_in_transaction_session_timeout": str(3 * limit),
         },
     )
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
+from proxyd.database.words import LOCKED, NOT_MIGRATED
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -21,7 +23,7 @@ _MISMATCH: Final = frozenset(
 )  # X509_V_ERR_HOSTNAME_MISMATCH, of an e-mail address, of an IP address
 # SQLSTATE -> what it means here.
 _STATES: Final = {
-    "42P01": "it has not been migrated: run proxyd migrate",
+    "42P01": NOT_MIGRATED,
     "42501": "its user may not do this: GRANT it the tables, and CREATE in the schema for migrations",
     "25006": "it is read-only, a standby perhaps: name the primary",
     "53300": "it has no connection left: raise max_connections there, or lower pg_pool_size",
@@ -29,7 +31,7 @@ _STATES: Final = {
     "57P01": "it is shutting down",
     "57P02": "it has crashed, and starts anew",
     "57014": "it took longer than database_timeout",
-    "55P03": "another machine held the lock for longer than database_timeout",
+    "55P03": LOCKED,
     "53100": "its disk is full",
 }
 _UNTRUSTED: Final = ("CERTIFICATE", "UNKNOWN_CA")  # in alerts of a server that looks at who connects

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from proxyd.database.entries import DatabaseError
+from proxyd.database.entries import DatabaseError, LockedError
+from proxyd.database.words import LOCKED, NOT_MIGRATED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from proxyd.database.target import Target
 
-_NOT_MIGRATED: Final = "it has not been migrated: run proxyd migrate"
 _SQLITE: Final = {
-    "SQLITE_BUSY": "another process holds its lock and does not go on",
-    "SQLITE_LOCKED": "another process holds its lock and does not go on",
+    "SQLITE_BUSY": LOCKED,
+    "SQLITE_LOCKED": LOCKED,
     "SQLITE_CANTOPEN": "the file, or one beside it, cannot be opened: its directory must exist, and belong to the user that proxyd runs as",
     "SQLITE_READONLY": "the file is read-only: it and its directory must be writable for the user that proxyd runs as",
     "SQLITE_PERM": "the file may not be opened by the user that proxyd runs as",
@@ -56,7 +56,8 @@ def explain(error: BaseException, target: Target) -> DatabaseError:
         reason = f"{type(causes[-1]).__name__}"
     if target.password:
         reason = reason.replace(target.password, "…")
-    return DatabaseError(f"database {target}: {reason}")
+    kind = LockedError if reason == LOCKED else DatabaseError
+    return kind(f"database {target}: {reason}")
 
 
 def _known(error: BaseException, target: Target) -> str:
@@ -67,7 +68,7 @@ def _known(error: BaseException, target: Target) -> str:
         name = getattr(error, "sqlite_errorname", "")
         words = "_".join(name.split("_")[:2])
         if words == "SQLITE_ERROR" and "no such table" in str(error):
-            return _NOT_MIGRATED
+            return NOT_MIGRATED
         return _SQLITE.get(words, "")
     return ""
 

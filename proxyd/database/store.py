@@ -12,14 +12,24 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import column, select, table
 
 from proxyd.database import records, writing
 from proxyd.database.engine import WRITES, make_engine
-from proxyd.database.entries import Author, Change, Contents, DatabaseError, Decide, Entry, State
+from proxyd.database.entries import (
+    Author,
+    Change,
+    Contents,
+    DatabaseError,
+    Decide,
+    Entry,
+    LockedError,
+    RefusedError,
+    State,
+)
 from proxyd.database.problems import explain, foreign
 from proxyd.database.records import Kept
-from proxyd.database.tables import ENTITIES, REVISION
+from proxyd.database.tables import ENTITIES, HEAD, REVISION, VERSIONS
 from proxyd.database.watching import News, Watcher
 
 if TYPE_CHECKING:
@@ -142,19 +152,32 @@ class DatabaseStore:
     async def change(self, decide: Decide, author: Author) -> Contents:
         """Change it: all or nothing, one at a time over all machines."""
         async with self._my_turn(), self._connected(writes=True) as (connection, limit):
-            now = (await connection.execute(select(REVISION.c.audited).with_for_update())).one()
+            audited = await self._lock(connection)
             fresh = await self._read(connection)
             changes = writing.effective(fresh, decide(fresh))
             if not changes:
                 return fresh
             limit.reschedule(limit_of(self.target.timeout, len(changes)))
-            stamp = writing.Stamp(fresh.revision + 1, self._clock.time(), author, now.audited)
+            stamp = writing.Stamp(fresh.revision + 1, self._clock.time(), author, audited)
             rows, entries = writing.rows_of(changes, stamp, self._mask)
             await writing.write(connection, rows, stamp, undo=self._kept.undo > 0)
             await connection.commit()
             after = writing.merged(fresh, stamp.revision, entries)
             self._remember(fresh, after)
         return after
+
+    async def _lock(self, connection: AsyncConnection) -> int:
+        """Take the lock; returns the number of the last entry of the audit log. What this proxyd does not know it leaves alone."""
+        audited: int = (await connection.execute(select(REVISION.c.audited).with_for_update())).scalar_one()
+        version = (
+            await connection.execute(select(column("version_num")).select_from(table(VERSIONS)))
+        ).scalar()
+        if version != HEAD:
+            raise RefusedError(
+                f"database {self.target}: it was migrated to {version} meanwhile, by another proxyd than this one, which "
+                f"knows {HEAD}: nothing is changed until both are the same"
+            )
+        return audited
 
     async def use(self, times: Mapping[str, float]) -> None:
         """Keep when credentials were last used."""
@@ -168,7 +191,7 @@ class DatabaseStore:
         more = True
         while more:
             async with self._my_turn(), self._connected(writes=True) as (connection, _):
-                await connection.execute(select(REVISION.c.audited).with_for_update())
+                await self._lock(connection)
                 more = await records.prune(connection, self._kept, self._clock.time())
                 await connection.commit()
 
@@ -186,7 +209,7 @@ class DatabaseStore:
             async with asyncio.timeout(QUEUE * self.target.timeout):
                 await self._turn.acquire()
         except TimeoutError:
-            raise DatabaseError(f"database {self.target}: too many changes wait for one another") from None
+            raise LockedError(f"database {self.target}: too many changes wait for one another") from None
         try:
             yield
         finally:
@@ -201,7 +224,8 @@ class DatabaseStore:
                 yield connection, limit
         except self._foreign as error:
             problem = explain(error, self.target)
-            self._news.lost(str(problem))
+            if not isinstance(problem, RefusedError):
+                self._news.lost(str(problem))
             raise problem from None
         self._news.reached()
 

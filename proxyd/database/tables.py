@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 METADATA: Final = sa.MetaData()
 VERSIONS: Final = "proxyd_migrations"  # Alembic's own
+HEAD: Final = "0001"  # the migration that leaves the tables as they stand here
 CHANNEL: Final = "proxyd_changes"  # of PostgreSQL's notifications, each of which is a new revision
 
 # One row, whose lock is the right to write. ``pruned`` is the revision up to which tombstones are gone: who has read less

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Final
 
 from proxyd.database.entries import DatabaseError, State
@@ -95,7 +94,11 @@ class Watcher:
     async def _look(self) -> None:
         pause = PAUSE
         while True:
-            with contextlib.suppress(DatabaseError):
+            try:
                 self._news.told(await self._ask())
+            except DatabaseError:
+                pass  # whoever asks has told
+            except Exception as error:  # noqa: BLE001  # whatever it is, it is looked at again
+                log.crit("database not looked at", exc_info=error)
             pause = PAUSE if self._news.state.reachable else min(2 * pause, LONGEST_PAUSE)
             await asyncio.sleep(pause)

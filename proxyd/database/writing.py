@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from sqlalchemy import func, insert, select, update
@@ -11,6 +11,8 @@ from sqlalchemy import func, insert, select, update
 from proxyd.database.engine import upsert
 from proxyd.database.entries import Action, Change, Contents, Document, Entry
 from proxyd.database.tables import AUDIT, CHANNEL, ENTITIES, REVISION, UNDO
+
+AT_ONCE: Final = 1000  # rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -126,10 +128,12 @@ async def write(connection: AsyncConnection, rows: Rows, stamp: Stamp, *, undo: 
     statement = new.on_conflict_do_update(
         index_elements=["collection", "id"], set_={name: new.excluded[name] for name in names}
     )
-    await connection.execute(statement, list(rows.entities.values()))
-    await connection.execute(insert(AUDIT), rows.audit)
+    pairs = [(statement, list(rows.entities.values())), (insert(AUDIT), rows.audit)]
     if undo:
-        await connection.execute(insert(UNDO), rows.undo)
+        pairs.append((insert(UNDO), rows.undo))
+    for each, parameters in pairs:
+        for first in range(0, len(parameters), AT_ONCE):  # each of which has the time of a statement
+            await connection.execute(each, parameters[first : first + AT_ONCE])
     await connection.execute(
         update(REVISION).values(revision=stamp.revision, audited=stamp.audited + len(rows.audit))
     )

@@ -13,10 +13,8 @@ from sqlalchemy import text
 from proxyd import __version__
 from proxyd.database import migrating, opening
 from proxyd.database.engine import WRITES, make_engine
-from proxyd.database.entries import DatabaseError
-from proxyd.database.tables import METADATA, VERSIONS
-
-LAST = "0001"
+from proxyd.database.entries import Author, Change, DatabaseError
+from proxyd.database.tables import HEAD, METADATA, VERSIONS
 
 
 @asynccontextmanager
@@ -31,10 +29,10 @@ async def connected(target):
 async def test_a_migration_is_told_and_done_once(empty):
     """What is pending is listed before, run, and found done afterwards."""
     before = await migrating.status(empty)
-    assert (before.current, before.done, before.pending[-1].revision) == ("", (), LAST)
+    assert (before.current, before.done, before.pending[-1].revision) == ("", (), HEAD)
     assert await migrating.migrate(empty) == before
     after = await migrating.status(empty)
-    assert (after.current, after.done, after.pending) == (LAST, before.pending, ())
+    assert (after.current, after.done, after.pending) == (HEAD, before.pending, ())
     assert await migrating.migrate(empty) == after
 
 
@@ -54,7 +52,7 @@ async def test_migrations_come_to_the_tables_that_are_used(empty):
 async def test_machines_may_migrate_at_the_same_time(empty):
     """One does it, and the others find it done."""
     came_to = await asyncio.gather(*(migrating.migrate(empty) for _ in range(4)))
-    assert sorted(len(before.pending) for before in came_to) == [0, 0, 0, int(LAST)]
+    assert sorted(len(before.pending) for before in came_to) == [0, 0, 0, int(HEAD)]
 
 
 async def test_what_a_newer_proxyd_has_migrated_is_refused(empty):
@@ -101,3 +99,16 @@ async def test_a_database_without_tables_says_so(empty, stores):
     with pytest.raises(DatabaseError, match="it has not been migrated: run proxyd migrate"):
         await store.contents()
     assert store.state.error.endswith("it has not been migrated: run proxyd migrate")
+
+
+async def test_what_was_migrated_meanwhile_is_not_written_to(empty, stores):
+    """A proxyd that runs goes on reading; what it would write, it does not know any more."""
+    store = stores.open()
+    async with connected(empty) as connection:
+        await connection.execute(text(f"UPDATE {VERSIONS} SET version_num = '9999'"))
+    with pytest.raises(
+        DatabaseError, match="it was migrated to 9999 meanwhile, by another proxyd than this one"
+    ):
+        await store.change(lambda _contents: [Change("consumers", "1", {})], Author("me"))
+    assert store.state.reachable
+    assert (await store.contents()).revision == 0
