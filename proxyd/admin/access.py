@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 
 from proxyd.admin.answers import Refusal
+from proxyd.admin.audit.record import LOGIN_FAILED
 from proxyd.admin.browsers import CSRF_HEADER, REQUEST_ID, SAFE, Page, page_of
 from proxyd.admin.peers import Peers
 from proxyd.admin.sessions import Session, Sessions
@@ -28,6 +29,7 @@ from proxyd.telemetry.events import get_logger
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
 
+    from proxyd.admin.audit.auditor import Auditor
     from proxyd.clock import Clock
     from proxyd.model.settings import Settings
     from proxyd.model.tokens import AdminToken
@@ -47,15 +49,16 @@ log = get_logger("admin")
 
 
 class Access:
-    """Finds out who makes a request. ``counts`` is told how logins go."""
+    """Finds out who makes a request. ``counts`` and the ``auditor`` are told how logins go."""
 
-    def __init__(self, settings: Settings, counts: AdminCounts, clock: Clock) -> None:
+    def __init__(self, settings: Settings, counts: AdminCounts, auditor: Auditor, clock: Clock) -> None:
         self.origins: Final = frozenset(settings.admin_gui_url)
         self.sessions: Final = Sessions(
             clock, settings.admin_session_idle_timeout, settings.admin_session_absolute_timeout
         )
         self._tokens = settings.admin_tokens
         self._counts = counts
+        self._auditor = auditor
         self._peers = Peers(settings)
         self._throttle = Throttle(clock.now)
 
@@ -103,6 +106,8 @@ class Access:
             self._throttle.failed(address)
             self._counts.logins["failure"] += 1
             log.warning("wrong admin token", address=address, path=request.path, request=request[REQUEST_ID])
+            nobody = Author("", "", address, request[REQUEST_ID])
+            self._auditor.note(nobody, LOGIN_FAILED, after={"path": request.path})
         else:
             self._throttle.succeeded(address, digest)
         return found

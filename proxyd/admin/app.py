@@ -9,6 +9,8 @@ from aiohttp import web
 from proxyd.admin.about import About
 from proxyd.admin.access import Access
 from proxyd.admin.answers import refusals
+from proxyd.admin.audit.noting import AUDITOR
+from proxyd.admin.audit.serving import Audit
 from proxyd.admin.browsers import add_headers, allow_origins
 from proxyd.admin.dashboard.data import Data
 from proxyd.admin.dashboard.files import Files, front_page
@@ -56,7 +58,7 @@ def admin_app(source: AdminSource, status: web.Application, clock: Clock | None 
 
     Raises ValueError where a route does not say who may use it, or what it is for.
     """
-    access = Access(source.settings, source.admin_counts, clock or Clock())
+    access = Access(source.settings, source.admin_counts, source.auditor, clock or Clock())
     pages = Files()
     app = web.Application(
         middlewares=[
@@ -67,9 +69,10 @@ def admin_app(source: AdminSource, status: web.Application, clock: Clock | None 
         ],
         client_max_size=MAX_SIZE,
     )
+    app[AUDITOR] = source.auditor
     app.on_response_prepare.append(add_headers)
     for part in (
-        Login(access, source.admin_counts),
+        Login(access, source.admin_counts, source.auditor),
         About(source),
         Reading(source),
         Writing(source),
@@ -79,6 +82,7 @@ def admin_app(source: AdminSource, status: web.Application, clock: Clock | None 
         Tailing(source),
         Data(source, clock),
         OpenAPI(app),
+        Audit(source),
         pages,
     ):
         part.add_to(app)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from proxyd.admin.answers import Refusal, answer
+from proxyd.admin.audit.noting import note
 from proxyd.admin.catalog import COLLECTIONS
 from proxyd.admin.openapi.described import Query, described
 from proxyd.admin.openapi.schemas import PAGING, REFERENCE
@@ -139,6 +140,13 @@ class TargetHealth:
             address = request.match_info.get("address")
             if not await self._source.mark(upstream.name, label, address, healthy=healthy):
                 raise Refusal.not_found()
+            note(
+                request,
+                "mark",
+                "targets",
+                target.id,
+                after={"target": label, "address": address, "healthy": healthy},
+            )
             return web.Response(status=204)
 
         return put

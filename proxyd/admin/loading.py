@@ -5,6 +5,7 @@ What is posted runs until the next reload of the file, as in Kong; it is written
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from proxyd.admin.answers import Refusal, answer
+from proxyd.admin.audit.difference import difference
+from proxyd.admin.audit.noting import note
 from proxyd.admin.openapi.described import Query, Schema, described
 from proxyd.admin.show import flattened, show
 from proxyd.admin.source import BusyError
@@ -81,6 +84,7 @@ class Loading:
         digest = hashlib.sha256(text.encode()).hexdigest()
         if request.query.get("check_hash") in {"1", "true"} and digest == self._source.config.digest:
             return web.Response(status=304)
+        before = await self._source.loaded()
         try:
             loaded = await self._source.apply(text)
         except BusyError:
@@ -91,6 +95,8 @@ class Loading:
                 error.problems, flatten=request.query.get("flatten_errors") in {"1", "true"}
             ) from None
         created_at = self._source.config.last_success
+        changed = await asyncio.to_thread(difference, before, loaded)
+        note(request, "load", "", "", {"hash": before.hash}, {"hash": loaded.hash, **changed})
         document: dict[str, Any] = {
             collection: {
                 identity: show(collection, entity, loaded.plugin_configs, created_at)

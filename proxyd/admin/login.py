@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from aiohttp import web
 
-from proxyd.admin.access import ROLES, SESSION, SESSION_PATH, Access
+from proxyd.admin.access import ADDRESS, ROLES, SESSION, SESSION_PATH, Access, author_of
 from proxyd.admin.answers import Refusal, answer
-from proxyd.admin.browsers import Page, page_of
+from proxyd.admin.browsers import REQUEST_ID, Page, page_of
 from proxyd.admin.openapi.described import described
 from proxyd.apps.caller import CALLER, NOBODY
 from proxyd.apps.roles import public
+from proxyd.database.entries import Author
 from proxyd.telemetry.events import get_logger
 
 if TYPE_CHECKING:
+    from proxyd.admin.audit.auditor import Auditor
     from proxyd.admin.sessions import Session
     from proxyd.telemetry.admin_families import AdminCounts
 
@@ -40,9 +42,10 @@ log = get_logger("admin")
 class Login:
     """Handlers of ``/session``."""
 
-    def __init__(self, access: Access, counts: AdminCounts) -> None:
+    def __init__(self, access: Access, counts: AdminCounts, auditor: Auditor) -> None:
         self._access = access
         self._counts = counts
+        self._auditor = auditor
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
@@ -76,6 +79,8 @@ class Login:
         identity, session = self._access.sessions.begin(token)
         self._counts.logins["success"] += 1
         log.notice("logged in", name=token.name, role=token.role)
+        who = Author(token.name, token.role, request[ADDRESS], request[REQUEST_ID])
+        self._auditor.note(who, "login")
         told = answer(self._told(token.name, token.role, session))
         self._put_cookie(told, name, identity)
         return told
@@ -87,6 +92,7 @@ class Login:
         name = self._access.cookie_name(request)
         if request.get(SESSION) is not None:
             self._access.sessions.end(request.cookies[name])
+            self._auditor.note(author_of(request), "logout")
         told = web.Response(status=204)
         if name in request.cookies:
             self._put_cookie(told, name, "", max_age=0)

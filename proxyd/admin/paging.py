@@ -49,14 +49,11 @@ class Page:
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Page:
         """Read a query; raises Refusal."""
-        size = query.get("size", str(DEFAULT_SIZE))
-        if not size.isascii() or not size.isdigit() or not 1 <= int(size[:9]) <= MAX_SIZE:
-            raise Refusal.schema("size", f"must be an integer between 1 and {MAX_SIZE}")
         tags = query.get("tags", "")
         if tags and not _TAG.fullmatch(tags):
             raise Refusal.schema("tags", "are several that all hold (a,b), or of which one does (a/b)")
         return cls(
-            int(size),
+            size_of(query),
             _read_offset(query.get("offset", "")),
             tuple(re.split("[,/]", tags)) if tags else (),
             "/" in tags,
@@ -77,6 +74,14 @@ class Page:
         if not self.tags:
             return True
         return (any if self.any_tag else all)(tag in entity.tags for tag in self.tags)
+
+
+def size_of(query: Mapping[str, str]) -> int:
+    """Return how many are asked for; raises Refusal."""
+    size = query.get("size", str(DEFAULT_SIZE))
+    if not size.isascii() or not size.isdigit() or not 1 <= int(size[:9]) <= MAX_SIZE:
+        raise Refusal.schema("size", f"must be an integer between 1 and {MAX_SIZE}")
+    return int(size)
 
 
 def next_path(path: str, query: Mapping[str, str], offset: str) -> str | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from proxyd.admin.app import admin_app
 from proxyd.control.server import AppServer
+from proxyd.errors import ConfigError, Place, Problem
 
 if TYPE_CHECKING:
     import socket
@@ -33,12 +34,23 @@ async def start_servers(
     Raises ConfigError where that is not possible.
     """
     settings = admin.settings
+    if settings.admin_listen:
+        started.callback(admin.auditor.close)
+        admin.auditor.open(settings.admin_audit_log)
     found: dict[str, list[str]] = {"status_listen": [], "admin_listen": []}
     for setting in found:
         if listens := getattr(settings, setting):
-            app = status if setting == "status_listen" else admin_app(admin, status)
+            app = status if setting == "status_listen" else _admin_app(admin, status)
             server = AppServer(app, listens, setting, context, given.get(setting))
             started.push_async_callback(server.stop)
             await server.start()
             found[setting] = list(server.addresses)
     return found["status_listen"], found["admin_listen"]
+
+
+def _admin_app(admin: AdminSource, status: web.Application) -> web.Application:
+    """Return the application; raises ConfigError where it would let somebody in unasked."""
+    try:
+        return admin_app(admin, status)
+    except ValueError as error:
+        raise ConfigError([Problem(Place("admin_listen"), "", str(error))]) from error

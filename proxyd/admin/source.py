@@ -9,6 +9,7 @@ from proxyd.telemetry.source import Configured
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from proxyd.admin.audit.auditor import Auditor
     from proxyd.admin.dashboard.observed import Observation
     from proxyd.database.live import Live
     from proxyd.model.load import Loaded
@@ -22,6 +23,7 @@ class AdminSource(Configured, Protocol):
     """Where the configuration that runs is read, and replaced."""
 
     settings: Settings
+    auditor: Auditor
 
     @property
     def database(self) -> Live | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aiohttp import web
 
+from proxyd.admin.access import author_of
 from proxyd.admin.answers import Refusal, answer
 from proxyd.admin.bodies import MULTIPART, URLENCODED, Given, read_body
 from proxyd.admin.book import Book
@@ -19,9 +20,7 @@ from proxyd.admin.openapi.described import JSON, described
 from proxyd.admin.openapi.schemas import changed, given
 from proxyd.admin.openapi.schemas import shown as shown_schema
 from proxyd.admin.rows import shown
-from proxyd.apps.caller import CALLER, NOBODY
 from proxyd.apps.roles import roles
-from proxyd.database.entries import Author
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -157,10 +156,3 @@ class Writing:
         entry = contents.entries[one.name][made.id]
         status = 201 if request.method == "POST" else 200
         return answer(shown(entry, made.told), status)
-
-
-def author_of(request: web.Request) -> Author:
-    """Return who calls, for the audit log."""
-    caller = request.get(CALLER, NOBODY)
-    role = next((one for one in ("admin", "operator", "viewer") if one in caller.groups), "")
-    return Author(caller.username or caller.consumer or "", role, request.remote or "")

@@ -13,6 +13,7 @@ from proxyd.telemetry.source import TargetState
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from proxyd.admin.audit.auditor import Auditor
     from proxyd.admin.dashboard.observed import Observation
     from proxyd.database.live import Live
     from proxyd.master.child import Child
@@ -35,6 +36,7 @@ class Administered:
     def __init__(self, master: Master, loaded: Loaded, take: Callable[[str], Loaded]) -> None:
         self.settings: Settings = master.settings
         self.admin_counts: AdminCounts = master.admin_counts
+        self.auditor: Auditor = master.auditor
         self._master = master
         self._take = take
         self._loaded = loaded

@@ -13,6 +13,7 @@ import math
 import os
 from typing import TYPE_CHECKING
 
+from proxyd.admin.audit.auditor import Auditor
 from proxyd.admin.servers import start_servers
 from proxyd.clock import Clock
 from proxyd.control.crew import crew_app
@@ -74,6 +75,7 @@ class Master:
         self.admin_counts = AdminCounts()
         self.status_addresses: list[str] = []
         self._clock = clock or Clock()
+        self.auditor = Auditor(self._clock)
         self.config = ConfigState(self._clock)
         self._text = self._base = text
         self._name = name
@@ -214,6 +216,7 @@ class Master:
         """Go on in new log files, in every process."""
         for child in self.crew.children:
             child.tell("reopen")
+        self.auditor.reopen()
 
     # --- the end ---------------------------------------------------------------------------------------------
 

@@ -229,6 +229,8 @@ class Settings(Entity):
     """Where a line per request goes: a path, or off."""
     proxy_error_log: Output = "/dev/stderr"
     """Where events go: a path, or off."""
+    admin_audit_log: Output = "off"
+    """Where a line goes for everything that is changed over the Admin API: a path, or off."""
 
     log_shipping: Shipped = None
     """A bucket that logs are shipped to, a mapping; in the environment as JSON."""

@@ -15,6 +15,7 @@ from proxyd.errors import ConfigError, Place, Problem
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from proxyd.admin.audit.auditor import Auditor
     from proxyd.admin.dashboard.observed import Observation
     from proxyd.database.live import Live
     from proxyd.model.load import Loaded
@@ -51,6 +52,7 @@ class Administered:
     def __init__(self, worker: Worker, texts: Texts) -> None:
         self.settings: Settings = worker.settings
         self.admin_counts: AdminCounts = worker.admin_counts
+        self.auditor: Auditor = worker.auditor
         self._worker = worker
         self._texts = texts
 

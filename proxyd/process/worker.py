@@ -11,6 +11,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from proxyd.admin.audit.auditor import Auditor
 from proxyd.admin.servers import start_servers
 from proxyd.apps.host import Apps
 from proxyd.clock import Clock, DeadlineWheel
@@ -78,6 +79,10 @@ def changed_settings(before: Settings, after: Settings) -> list[str]:
     return sorted(name for name in names if getattr(before, name) != getattr(after, name))
 
 
+def _crashed(error: BaseException) -> None:
+    log.crit("a task failed", exc_info=error)
+
+
 class Worker:
     """A running gateway. ``load`` reads the configuration anew for a reload; it may take seconds.
 
@@ -116,6 +121,7 @@ class Worker:
         self._clock = clock or Clock()
         self.config = ConfigState(self._clock)
         self.admin_counts = AdminCounts()
+        self.auditor = Auditor(self._clock)
         self._not_ready = "starting"
         self._reloading = asyncio.Lock()
         self._started = contextlib.AsyncExitStack()  # what is to be ended, the last begun first
@@ -145,7 +151,7 @@ class Worker:
         begun.callback(self._wheel.close)
         self._overload = make_overload(settings, clock)
         begun.callback(watch_loop(self.telemetry, loop, clock, self._overload))
-        self._tasks = Tasks(self._crashed)
+        self._tasks = Tasks(_crashed)
         begun.push_async_callback(self._tasks.stop)
         self._apps = Apps(settings.apps, self._groups)
         begun.push_async_callback(self._apps.stop)
@@ -222,9 +228,6 @@ class Worker:
 
     def _routes(self) -> int:
         return len(self._snapshot.routes) if self._snapshot is not None else 0
-
-    def _crashed(self, error: BaseException) -> None:
-        log.crit("a task failed", exc_info=error)
 
     # --- reload ----------------------------------------------------------------------------------------------
 
@@ -315,6 +318,7 @@ class Worker:
     def reopen_logs(self) -> None:
         """Go on in new log files, after rotation."""
         self.telemetry.reopen()
+        self.auditor.reopen()
 
     # --- stop ------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from e2e_command import Running
 from e2e_eventful import FAILED, SETTINGS, Crowded, Eventful, busy
@@ -168,3 +169,22 @@ async def run(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Running]]
     yield start
     for one in running:
         await one.kill()
+
+
+@pytest.fixture
+async def ask() -> AsyncIterator[Callable[..., httpx.AsyncClient]]:
+    """Give what asks an admin listener, at a URL or at a unix socket."""
+    clients: list[httpx.AsyncClient] = []
+
+    def start(where: Any, **options: Any) -> httpx.AsyncClient:
+        over = httpx.AsyncHTTPTransport(uds=str(where)) if not str(where).startswith("http") else None
+        clients.append(
+            httpx.AsyncClient(
+                base_url="http://localhost" if over else where, transport=over, timeout=30, **options
+            )
+        )
+        return clients[-1]
+
+    yield start
+    for client in clients:
+        await client.aclose()

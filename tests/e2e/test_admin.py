@@ -6,29 +6,11 @@ import json
 import os
 from signal import SIGHUP, SIGKILL
 
-import httpx
-import pytest
 from e2e_gateway import config_for
 from e2e_load import Load
 from e2e_wire import OK
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-LOCAL = "http://localhost"
-
-
-@pytest.fixture
-async def ask():
-    """Give what asks an admin listener, at a URL or at a unix socket."""
-    clients = []
-
-    def start(where):
-        over = httpx.AsyncHTTPTransport(uds=str(where)) if not str(where).startswith("http") else None
-        clients.append(httpx.AsyncClient(base_url=LOCAL if over else where, transport=over, timeout=30))
-        return clients[-1]
-
-    yield start
-    for client in clients:
-        await client.aclose()
 
 
 async def test_a_posted_configuration_runs_until_the_file_is_loaded_again(gateway, origin, raw, ask):

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from proxyd.admin.app import admin_app
+from proxyd.admin.audit.auditor import Auditor
 from proxyd.admin.dashboard.observed import Observation, Standing
 from proxyd.admin.source import BusyError
 from proxyd.cli.config import plugin_configs
@@ -73,6 +74,7 @@ class Source:
         self.config = ConfigState(Clock())
         self.config.loaded(self._loaded.hash)
         self.admin_counts = AdminCounts()
+        self.auditor = Auditor(Clock())
         self.busy = False
         self.database = None
 

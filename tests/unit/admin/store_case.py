@@ -8,6 +8,7 @@ import functools
 
 from admin_case import NOTHING
 
+from proxyd.admin.audit.auditor import Auditor
 from proxyd.cli.config import plugin_configs
 from proxyd.clock import Clock
 from proxyd.database.entries import Author, Contents, DatabaseError, Entry, State
@@ -91,6 +92,7 @@ class StoredSource:
         self.config = ConfigState(Clock())
         self.config.loaded(self._loaded.hash)
         self.admin_counts = AdminCounts()
+        self.auditor = Auditor(Clock())
         self.store = MemoryStore()
         self.texts = []
         frame = frame_of(text, "kong.yml")

@@ -1,0 +1,104 @@
+"""Writes down what those do who administer the gateway: the last in memory, all of it in a file where there is one.
+
+What changes in a database is written down there, together with the change; here it is only copied to the file.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from proxyd.admin.audit.record import LOGIN_FAILED, Record
+from proxyd.telemetry.events import get_logger
+from proxyd.telemetry.writer import LineWriter
+
+if TYPE_CHECKING:
+    from proxyd.clock import Clock
+    from proxyd.database.entries import AuditQuery, Author
+
+KEPT: Final = 1000  # entries in memory
+KEPT_FAILURES: Final = 200  # logins that failed; whoever tries them cannot push out the others
+
+log = get_logger("admin")
+
+
+class Auditor:
+    """The audit log of one process, or of a master for its workers."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._time = clock.time
+        self._number = 0
+        self._run = f"{int(clock.time()):x}"  # so that ids differ from those before a restart
+        self._kept: deque[Record] = deque(maxlen=KEPT)
+        self._failures: deque[Record] = deque(maxlen=KEPT_FAILURES)
+        self._writer: LineWriter | None = None
+
+    def __repr__(self) -> str:
+        return f"<Auditor kept={len(self._kept) + len(self._failures)} file={self._writer!r}>"
+
+    # --- the file --------------------------------------------------------------------------------------------
+
+    def open(self, destination: str) -> None:
+        """Write to a path, a standard stream or, with ``off``, nowhere; raises ConfigError."""
+        if destination != "off":
+            self._writer = LineWriter(destination, "admin_audit_log", failed=_failed)
+
+    def reopen(self) -> None:
+        """Go on in a new file, after rotation."""
+        if self._writer is not None:
+            self._writer.reopen()
+
+    def close(self) -> None:
+        """Write what is left; works without a file."""
+        if self._writer is not None:
+            self._writer.close()
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is a file."""
+        return self._writer is not None
+
+    @property
+    def dropped(self) -> int:
+        """How many lines were not written, for their destination was slow or failed."""
+        return self._writer.dropped if self._writer is not None else 0
+
+    # --- entries ---------------------------------------------------------------------------------------------
+
+    def note(
+        self,
+        author: Author,
+        action: str,
+        collection: str = "",
+        entity: str = "",
+        before: Any = None,
+        after: Any = None,
+    ) -> None:
+        """Write down that something was done; ``before`` and ``after`` are JSON without secrets."""
+        self._number += 1
+        identity = f"{self._run}-{self._number}"
+        record = Record(
+            self._number, identity, self._time(), author, action, collection, entity, before, after
+        )
+        (self._failures if action == LOGIN_FAILED else self._kept).append(record)
+        self.copy(record)
+
+    def copy(self, record: Record) -> None:
+        """Write an entry to the file alone."""
+        if self._writer is not None:
+            self._writer.write(orjson.dumps(record.document(), option=orjson.OPT_APPEND_NEWLINE), 1)
+
+    def find(self, query: AuditQuery) -> list[Record]:
+        """Return what is in memory of what is asked for, the newest first; ``before`` is a number of these."""
+        found = [
+            one
+            for one in (*self._kept, *self._failures)
+            if one.fits(query) and (not query.before or one.number < query.before)
+        ]
+        return sorted(found, key=lambda one: one.number, reverse=True)[: query.size]
+
+
+def _failed(error: OSError) -> None:
+    log.error("audit log not written", reason=str(error))
