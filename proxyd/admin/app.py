@@ -9,8 +9,10 @@ from aiohttp import web
 from proxyd.admin.about import About
 from proxyd.admin.access import Access
 from proxyd.admin.answers import refusals
+from proxyd.admin.audit.copying import copying
 from proxyd.admin.audit.noting import AUDITOR
 from proxyd.admin.audit.serving import Audit
+from proxyd.admin.audit.undoing import Undoing
 from proxyd.admin.browsers import add_headers, allow_origins
 from proxyd.admin.dashboard.data import Data
 from proxyd.admin.dashboard.files import Files, front_page
@@ -58,7 +60,8 @@ def admin_app(source: AdminSource, status: web.Application, clock: Clock | None 
 
     Raises ValueError where a route does not say who may use it, or what it is for.
     """
-    access = Access(source.settings, source.admin_counts, source.auditor, clock or Clock())
+    clock = clock or Clock()
+    access = Access(source.settings, source.admin_counts, source.auditor, clock)
     pages = Files()
     app = web.Application(
         middlewares=[
@@ -66,6 +69,7 @@ def admin_app(source: AdminSource, status: web.Application, clock: Clock | None 
             front_page(pages),
             access.middleware(),
             roles_guard(realm="proxyd admin"),
+            copying(source, clock.time),
         ],
         client_max_size=MAX_SIZE,
     )
@@ -83,6 +87,7 @@ def admin_app(source: AdminSource, status: web.Application, clock: Clock | None 
         Data(source, clock),
         OpenAPI(app),
         Audit(source),
+        Undoing(source),
         pages,
     ):
         part.add_to(app)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from heapq import merge
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from proxyd.admin.answers import Refusal
@@ -46,12 +48,22 @@ class Trail:
 
     async def page(self, query: AuditQuery, mark: Mark) -> tuple[list[Record], Mark | None]:
         """Return entries, the newest first, and where those behind them begin, or None; raises DatabaseError."""
-        found = self._source.auditor.find(replace(query, before=mark.memory, size=query.size + 1))
+        more = query.size + 1
+        kept = self._source.auditor.find(replace(query, before=mark.memory, size=more))
+        stored = await self._stored(replace(query, before=mark.stored, size=more))
+        found = list(islice(merge(kept, stored, key=lambda one: -one.at), more))
         page = found[: query.size]
         if len(found) <= query.size:
             return page, None
-        memory = [one.number for one in page if one.revision is None]
-        return page, Mark(min(memory, default=mark.memory), mark.stored)
+        numbers: dict[bool, int] = {True: mark.stored, False: mark.memory}
+        for one in page:
+            numbers[one.revision is not None] = one.number
+        return page, Mark(numbers[False], numbers[True])
+
+    async def _stored(self, query: AuditQuery) -> list[Record]:
+        if self._source.database is None:
+            return []
+        return [record_of(one) for one in await self._source.database.store.audit(query)]
 
 
 def record_of(audited: Audited) -> Record:
