@@ -76,7 +76,7 @@ class About:
                 "python_version": platform.python_version(),
                 "pids": {"workers": [os.getpid()]},
                 "configuration": {
-                    "database": "off",
+                    "database": _database(self._source),
                     "role": "traditional",
                     "declarative_config": settings.declarative_config,
                     "router_flavor": settings.router_flavor,
@@ -136,6 +136,14 @@ class About:
             )
         check(model, values.get("config") or {}, "config", strict=False)
         return answer({"message": "schema validation successful"})
+
+
+def _database(source: AdminSource) -> str:
+    """Return which kind of database there is, as Kong calls it."""
+    if source.database is None:
+        return "off"
+    url = source.settings.database
+    return "postgres" if url is None or url.kind == "postgresql" else url.kind
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:

@@ -170,3 +170,11 @@ export const canWrite = async () => may("operator") && hasDatabase()
 export function editLink(collection, { id = "", within = "" } = {}) {
   return link("/edit/:collection", { collection }, { id, within })
 }
+
+const NAMES = { "key-auths": "keyauth_credentials", "basic-auths": "basicauth_credentials", "hmac-auths": "hmacauth_credentials", jwts: "jwt_secrets", "mtls-auths": "mtls_auth_credentials" }
+
+/** What the gateway calls a collection that has another name in paths. */
+export const modelName = (path) => NAMES[path] ?? path
+
+/** The path of a collection that the gateway calls so. */
+export const pathOf = (name) => Object.keys(NAMES).find((path) => NAMES[path] === name) ?? name

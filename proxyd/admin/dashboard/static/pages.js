@@ -13,4 +13,6 @@ for (const [collection, { title, noun, icon }] of Object.entries(COLLECTIONS)) {
   page({ path: `/${collection}`, title, module: "./pages/list.js", nav })
   page({ path: `/${collection}/:id`, title: noun, module: "./pages/detail.js" })
 }
+page({ path: "/keys", title: "Keys", module: "./pages/keys.js", nav: { group: "Access", icon: "key" } })
+page({ path: "/audit", title: "Audit", module: "./pages/audit.js", nav: { group: "Access", icon: "audit" } })
 page({ path: "/edit/:collection", title: "Edit", module: "./pages/edit.js" })

@@ -38,12 +38,16 @@ function ordered(value) {
   return Object.fromEntries(Object.keys(value).sort().map((name) => [name, ordered(value[name])]))
 }
 
-/** Return what a file says of an entity: without what is the default anyway; references by name where `known` has one. */
-export function declared(entity, schema, known = {}) {
+/**
+ * Return what a file says of an entity: without what is the default anyway, unless it is among those to `keep`; references by
+ * name where `known` has one.
+ */
+export function declared(entity, schema, known = {}, keep = []) {
   const found = {}
   for (const [name, value] of Object.entries(entity)) {
     if (["created_at", "updated_at"].includes(name) || (name === "id" && nameOf(entity) !== entity.id?.slice(0, 8))) continue
-    const kept = name in known && value?.id ? known[name](value.id) : without(value, schema?.properties?.[name], schema)
+    const plain = keep.includes(name) && !isMapping(value)
+    const kept = plain ? value : name in known && value?.id ? known[name](value.id) : without(value, schema?.properties?.[name], schema)
     if (kept !== undefined && kept !== null) found[name] = kept
   }
   return found

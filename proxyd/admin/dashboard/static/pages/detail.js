@@ -3,10 +3,11 @@
 import { api } from "../api.js"
 import { chainView } from "../chain.js"
 import { confirmed, dialog, toast } from "../dialogs.js"
-import { h, replace } from "../dom.js"
+import { h } from "../dom.js"
 import { COLLECTIONS, canWrite, columnsOf, editLink, entityLink, fetchKnown, hasDatabase, nameOf, scopeOf, serviceUrl } from "../entities.js"
 import { field } from "../forms.js"
 import { dateTime } from "../format.js"
+import { icon } from "../icons.js"
 import { go, link } from "../router.js"
 import { table } from "../table.js"
 import { badge, button, card, code, during, facts, linkButton, pageHeader, tags } from "../ui.js"
@@ -96,7 +97,7 @@ function showYaml(collection, entity, schema, known) {
   dialog({
     title: `${nameOf(entity)} as YAML`, wide: true,
     body: () => [
-      h("p", { class: "muted" }, "What the declarative file says of it, without what is the default. Secrets are hidden: put them in, or {vault://env/NAME}."),
+      h("p", { class: "muted lead" }, "What the declarative file says of it, without what is the default. Secrets are hidden: put them in, or {vault://env/NAME}."),
       code(text, { label: "YAML" }),
     ],
   })
@@ -127,14 +128,14 @@ function related(collection, entity, at, below, writable, signal) {
   const load = () => during(body, async () => {
     const known = await fetchKnown(own ? (kind.needs ?? []) : [], signal)
     const rows = below.collection === "targets" ? (await api.get(`${at}/health`, { signal })).data : await api.all(`/${within}`, { signal })
-    const columns = columnsOf(below.collection, known).filter((one) => one.key !== "scope" || collection !== "routes")
+    const columns = columnsOf(below.collection, known).filter((one) => one.key !== "service" && (one.key !== "scope" || collection !== "routes"))
     if (below.collection === "targets") columns.splice(2, 0, { key: "health", label: "Health", render: health })
     if (writable) columns.push({ key: "actions", label: "Change", sortable: false, render: (row) => actions(row, load) })
     made.hidden = !rows.length && !writable && collection === "consumers" && below.collection !== "plugins"
     return table({ caption: kind.title, columns, rows, none: `No ${kind.noun}` })
   })
-  const actions = (row, reload) => h("span", { class: "actions" },
-    below.collection !== "key-auths" && h("a", { class: "button quiet bare", href: editLink(below.collection, { id: row.id, within }), "aria-label": `Edit ${nameOf(row)}`, title: "Edit" }, "✎"),
+  const actions = (row, reload) => h("span", { class: "actions nowrap" },
+    below.collection !== "key-auths" && h("a", { class: "button quiet bare", href: editLink(below.collection, { id: row.id, within }), "aria-label": `Edit ${nameOf(row)}`, title: "Edit" }, icon("edit")),
     button("", { kind: "quiet", icon: "trash", label: `Delete ${nameOf(row)}`, onClick: async () => {
       if (!await confirmed({ title: `Delete ${nameOf(row)}?`, text: `The ${kind.noun} goes. The audit log can bring it back.`, label: "Delete", danger: true })) return
       try {

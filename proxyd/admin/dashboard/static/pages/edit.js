@@ -3,12 +3,14 @@
 
 import { api, may } from "../api.js"
 import { dialog, toast } from "../dialogs.js"
+import { diffView } from "../diff.js"
 import { h, replace } from "../dom.js"
 import { COLLECTIONS, hasDatabase, nameOf } from "../entities.js"
 import { field } from "../forms.js"
 import { go, link } from "../router.js"
 import { changes, compacted, schemaFields } from "../schemaform.js"
 import { button, card, code, empty, notice, pageHeader } from "../ui.js"
+import { undoLast } from "../undo.js"
 import { declared, difference, same, yaml } from "../yaml.js"
 
 const TYPING = 400 // milliseconds without a key after which it is judged
@@ -89,7 +91,7 @@ function editor({ place, collection, within, kind, schema, entity, fresh, at, na
   const before = fresh ? {} : inner.read()
 
   const now = () => ({ ...entity, ...owner, ...inner.read() })
-  const text = (one) => yaml(declared(one, schema, names))
+  const text = (one, keep = []) => yaml(declared(one, schema, names, keep))
 
   /** Ask whether what is there would be right; answers to older questions do not count. */
   async function judge() {
@@ -140,7 +142,7 @@ function editor({ place, collection, within, kind, schema, entity, fresh, at, na
   async function review(value) {
     const patch = fresh ? compacted({ ...value, ...owner }) : changes(before, inner.read())
     if (!fresh && !Object.keys(patch).length) return void toast("info", "Nothing has changed")
-    const lines = difference(fresh ? "" : text(entity), text(value))
+    const lines = difference(fresh ? "" : text(entity, Object.keys(patch)), text(value, fresh ? [] : Object.keys(patch)))
     const said = await dialog({
       title: fresh ? `Make this ${kind.noun}?` : "Save this?", wide: true,
       body: (close) => [diffView(lines), h("div", { class: "form-actions" },
@@ -156,7 +158,7 @@ function editor({ place, collection, within, kind, schema, entity, fresh, at, na
         if (!same(present, entity) && !await overwrite(present)) return
       }
       const saved = fresh ? await api.post(`/${within}`, patch) : await api.patch(at, patch)
-      toast("ok", `${nameOf(saved)} is saved`)
+      toast("ok", `${nameOf(saved)} is saved`, { seconds: 15, action: { label: "Undo", run: () => takeBack(collection, saved.id) } })
       go(COLLECTIONS[within] ? link(`/${collection}/:id`, { id: saved.id }) : back)
     } catch (error) {
       tell(error)
@@ -184,17 +186,20 @@ function editor({ place, collection, within, kind, schema, entity, fresh, at, na
       h("a", { class: "button", href: back }, "Cancel"))))
 }
 
-function diffView(lines) {
-  if (!lines.some(([sign]) => sign !== " ")) return notice("info", "No difference", "What the file would say is the same.")
-  const words = { "+": "added", "-": "removed" }
-  return h("div", { class: "diff", role: "region", tabindex: "0", "aria-label": "Difference" }, lines.filter(([, text]) => text !== "").map(([sign, text]) =>
-    h("div", { class: `diff-line ${words[sign] ?? ""}` }, h("span", { class: "diff-sign", "aria-hidden": "true" }, sign), words[sign] && h("span", { class: "offscreen" }, `${words[sign]}: `), h("code", {}, text))))
+/** Undo what was just saved, and show what is there then. */
+async function takeBack(collection, id) {
+  try {
+    await undoLast(collection, id)
+    dispatchEvent(new HashChangeEvent("hashchange"))
+  } catch (error) {
+    toast("bad", error.message)
+  }
 }
 
 function showYaml(collection, text, owner, names) {
   const below = Object.entries(owner).map(([name, one]) => `${name}: ${names[name]?.(one.id) ?? one.id}\n`).join("")
   const body = `${collection.replaceAll("-", "_")}:\n- ${(below && !text.includes(below) ? below + text : text).replaceAll("\n", "\n  ")}`
   dialog({ title: "YAML for the file", wide: true, body: () => [
-    h("p", { class: "muted" }, "Put this into the declarative file, and reload. Secrets are hidden: put them in, or {vault://env/NAME}."),
+    h("p", { class: "muted lead" }, "Put this into the declarative file, and reload. Secrets are hidden: put them in, or {vault://env/NAME}."),
     code(body, { label: "YAML" })] })
 }
