@@ -7,7 +7,6 @@ their order, and everything newer than the revision that was read last is what h
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +30,7 @@ from proxyd.database.problems import explain, foreign
 from proxyd.database.records import Kept
 from proxyd.database.tables import ENTITIES, HEAD, REVISION, VERSIONS
 from proxyd.database.watching import News, Watcher
+from proxyd.telemetry.events import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from proxyd.database.entries import Audited, AuditQuery
     from proxyd.database.target import Target
     from proxyd.database.writing import Mask
+
+log = get_logger("database")
 
 QUEUE: Final = 4  # timeouts that a change waits for those before it
 SOON, RARELY = 60.0, 3600.0  # seconds until what is old is forgotten, after the start and from then on
@@ -198,8 +200,12 @@ class DatabaseStore:
     async def _tidy(self) -> None:
         await asyncio.sleep(SOON)
         while True:
-            with contextlib.suppress(DatabaseError):
+            try:
                 await self.prune()
+            except DatabaseError as error:
+                log.warning("database not tidied", reason=str(error))
+            except Exception as error:  # noqa: BLE001  # whatever it is, the next time may be better
+                log.crit("database not tidied", exc_info=error)
             await asyncio.sleep(RARELY)
 
     @asynccontextmanager

@@ -13,6 +13,7 @@ from proxyd.database.entries import Action, Change, Contents, Document, Entry
 from proxyd.database.tables import AUDIT, CHANNEL, ENTITIES, REVISION, UNDO
 
 AT_ONCE: Final = 1000  # rows
+_LONGEST: Final = 200  # characters of what the audit log tells of an author
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -98,10 +99,10 @@ def rows_of(
                 "number": number,
                 "at": stamp.at,
                 "revision": stamp.revision,
-                "who": stamp.author.name,
-                "role": stamp.author.role,
-                "address": stamp.author.address,
-                "request": stamp.author.request_id,
+                "who": _plain(stamp.author.name),
+                "role": _plain(stamp.author.role),
+                "address": _plain(stamp.author.address),
+                "request": _plain(stamp.author.request_id),
                 "collection": change.collection,
                 "entity": change.id,
                 "action": action,
@@ -139,6 +140,11 @@ async def write(connection: AsyncConnection, rows: Rows, stamp: Stamp, *, undo: 
     )
     if connection.dialect.name == "postgresql":  # it is sent when the transaction is committed
         await connection.execute(select(func.pg_notify(CHANNEL, str(stamp.revision))))
+
+
+def _plain(text: str) -> str:
+    """Return what a request has said of itself as any database takes it: no NUL, and no half of a character."""
+    return "".join([each if each.isprintable() else "?" for each in text[:_LONGEST]])
 
 
 def _text(document: Document) -> str:

@@ -63,6 +63,16 @@ async def test_the_file_is_its_owners(url):
     assert stat.S_IMODE(path_of(url).stat().st_mode) == 0o600
 
 
+async def test_the_file_may_be_called_anything(tmp_path):
+    """What means something in a URL means nothing in the path behind it."""
+    target = target_of(f"sqlite:///{tmp_path}/a%20b%3F%23%25c&mode=ro.db")
+    await migrating.migrate(target)
+    assert [path.name for path in tmp_path.glob("*.db")] == ["a b?#%c&mode=ro.db"]
+    stores = Stores(target)
+    assert (await stores.open().change(change("a"), ME)).revision == 1
+    await stores.close()
+
+
 async def test_two_processes_lose_nothing(url, store):
     """What two other processes and this one write at the same time is all there, and this one is told of it."""
     store.start()

@@ -48,7 +48,7 @@ async def test_an_empty_database_has_the_first_revision(stores):
 async def test_what_is_put_is_there(stores):
     """Whoever asks afterwards is given it, in this process and in another."""
     store, other = stores.open(clock := Frozen()), stores.open()
-    document = {"username": "alice", "tags": ["a", "ü"], "custom_id": None}
+    document = {"username": "alice", "tags": ["a", "ü\0'%"], "custom_id": None}
     given = await store.change(put(("consumers", "1", document)), ME)
     entry = Entry("consumers", "1", document, clock.moment, clock.moment)
     assert given == Contents(1, {"consumers": {"1": entry}})
@@ -188,6 +188,14 @@ async def test_the_log_tells_who_changed_what(stores):
     assert (after.before, after.after) == ({"key": "<hidden>", "consumer": "c"}, None)
     assert (before.author, before.action, before.before) == (ME, "create", None)
     assert "geheim" not in repr((after, before))
+
+
+async def test_an_author_may_be_called_anything(stores):
+    """What a request says of itself is no reason for a change to fail."""
+    store = stores.open()
+    await store.change(put(("consumers", "1", {})), Author("ü\0x", "\udcff", "a" * 300, "\n"))
+    (entry,) = await store.audit(AuditQuery())
+    assert entry.author == Author("ü?x", "?", "a" * 200, "?")
 
 
 async def test_the_log_is_filtered_and_paged(stores):
