@@ -18,6 +18,7 @@ from proxyd.admin.dashboard.data import Data
 from proxyd.admin.dashboard.files import Files, front_page
 from proxyd.admin.health import TargetHealth
 from proxyd.admin.insight import Insight
+from proxyd.admin.keys import Keys
 from proxyd.admin.loading import MAX_SIZE, Loading
 from proxyd.admin.login import Login
 from proxyd.admin.openapi.described import described, require_descriptions
@@ -80,6 +81,7 @@ def admin_app(source: AdminSource, status: web.Application, clock: Clock | None 
         About(source),
         Reading(source),
         Writing(source),
+        Keys(source, clock),
         Loading(source),
         TargetHealth(source),
         Insight(source),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from proxyd.admin.audit.auditor import Auditor
     from proxyd.admin.dashboard.observed import Observation
     from proxyd.database.live import Live
+    from proxyd.database.uses import Uses
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
     from proxyd.telemetry.source import TargetState
@@ -24,6 +25,8 @@ class AdminSource(Configured, Protocol):
 
     settings: Settings
     auditor: Auditor
+
+    uses: Uses
 
     @property
     def database(self) -> Live | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from proxyd.crypto.api_keys import PREFIX, KeyText, KeyTextError
@@ -44,9 +43,11 @@ def _with_hash(document: Document, key: str, settings: Settings) -> Document:
         )
     text = key.encode("utf-8", "surrogateescape")
     key_id = None
-    if text.startswith(PREFIX):
-        with contextlib.suppress(KeyTextError):  # somebody's own may happen to begin like that
+    if text.startswith(PREFIX):  # of such a form, none is let in whose checksum is wrong
+        try:
             key_id = KeyText(text).id
+        except KeyTextError as error:
+            raise SealError("key", f"is no key that begins like proxyd's own: {error}") from None
     return {**document, "key": None, "key_id": key_id, "hash": settings.key_pepper[0].seal(text)}
 
 

@@ -37,6 +37,7 @@ class Administered:
         self.settings: Settings = master.settings
         self.admin_counts: AdminCounts = master.admin_counts
         self.auditor: Auditor = master.auditor
+        self.uses = master.uses
         self._master = master
         self._take = take
         self._loaded = loaded

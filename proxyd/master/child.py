@@ -19,9 +19,11 @@ from proxyd.master.messages import PROTOCOL
 from proxyd.telemetry.events import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from proxyd.clock import Clock
+
+    HearUses = Callable[[Mapping[str, float]], None]  # when credentials were last used, by id
 
     class Figures(Protocol):
         """Where the figures of workers are kept."""
@@ -76,7 +78,14 @@ class Child:
     ``leaving`` is set as soon as it accepts no longer, ``ended`` when its process is gone.
     """
 
-    def __init__(self, slot: int, order: Order, clock: Clock, figures: Figures | None = None) -> None:
+    def __init__(
+        self,
+        slot: int,
+        order: Order,
+        clock: Clock,
+        figures: Figures | None = None,
+        hear_uses: HearUses | None = None,
+    ) -> None:
         self.slot = slot
         self.state = "starting"
         self.covers: list[int] = []
@@ -88,6 +97,7 @@ class Child:
         self.returncode: int | None = None
         self._order = order
         self._figures = figures
+        self._hear_uses = hear_uses
         self._file: int | None = None
         self._up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._process: subprocess.Popen[bytes] | None = None
@@ -166,6 +176,8 @@ class Child:
         elif what == "failed":
             problems = [problem_of(one) for one in message["problems"]]
             self._fail(LaunchError("its configuration is refused", problems))
+        elif what == "used" and self._hear_uses is not None:
+            self._hear_uses(message["times"])
         elif what == "draining":
             self.state = "draining"
             self.leaving.set()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from proxyd.clock import Clock
-    from proxyd.master.child import Figures, Order
+    from proxyd.master.child import Figures, HearUses, Order
     from proxyd.telemetry.worker_families import WorkerCounts
 
 START_WAIT = 120.0  # seconds: a file of 10,000 routes takes two on an idle machine
@@ -62,6 +62,7 @@ class Crew:
         counts: WorkerCounts,
         limit: Callable[[], float],
         figures: Figures | None = None,
+        hear_uses: HearUses | None = None,
     ) -> None:
         self.calm = Calm()
         self.cutting = asyncio.Event()
@@ -71,6 +72,7 @@ class Crew:
         self._clock = clock
         self._limit = limit
         self._figures = figures
+        self._hear_uses = hear_uses
         self._others: set[Child] = set()  # that start beside another one, or leave
         self._keeping: list[asyncio.Task[None]] = []
         self._partings: set[asyncio.Task[None]] = set()
@@ -121,7 +123,7 @@ class Crew:
         async with self.calm.starting():
             if self._ending.is_set():
                 raise LaunchError("is not started: the master ends")
-            child = Child(number, self._order(), self._clock, self._figures)
+            child = Child(number, self._order(), self._clock, self._figures, self._hear_uses)
             self._others.add(child)
             try:
                 await child.start(START_WAIT)

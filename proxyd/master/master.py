@@ -17,6 +17,7 @@ from proxyd.admin.audit.auditor import Auditor
 from proxyd.admin.servers import start_servers
 from proxyd.clock import Clock
 from proxyd.control.crew import crew_app
+from proxyd.database.uses import Uses
 from proxyd.errors import ConfigError
 from proxyd.master.administered import Administered
 from proxyd.master.child import Order
@@ -84,6 +85,7 @@ class Master:
         self._loaded = loaded
         self._given = given or {}
         self.database = database
+        self.uses = Uses(database.store if database is not None else None)
         self._sockets = Sockets(self.settings.proxy_listen, self._given.get("proxy_listen"))
         self._counters: int | None = None
         self._under_way: int | None = None
@@ -98,6 +100,7 @@ class Master:
             self.counts,
             lambda: self.settings.drain_timeout or math.inf,
             self.fleet,
+            self.uses.hear,
         )
         self._watch = Watch(self.crew, self.settings.worker_max_memory, self._clock)
         self.started_at = self._clock.time()
@@ -128,6 +131,7 @@ class Master:
         self._not_ready = ""
         if self.database is not None:
             self.database.start(lambda text: self.change(lambda: text), self._started)
+            self.uses.start(self._started)
         log.notice(
             "started", listen=self.addresses, status=self.status_addresses, workers=len(self.crew.slots)
         )

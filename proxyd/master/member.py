@@ -22,7 +22,7 @@ from proxyd.process.worker import Prepared, Worker, changed_settings, why_refuse
 from proxyd.telemetry import events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
 
     from proxyd.master.messages import Message
     from proxyd.model.load import Loaded
@@ -173,6 +173,7 @@ class Member:
             figures=figures,
             under_way=under_way,
             name=name,
+            keeper=_Told(self._channel),
         )
 
     # --- what the master says --------------------------------------------------------------------------------
@@ -303,3 +304,18 @@ class Member:
                     if number not in self._sockets[self._slot]:  # and not one that is there for all
                         await listener.accept(f"slot {slot}", listen, socket.socket(fileno=os.dup(number)))
             self._covered = slots
+
+
+class _Told:
+    """Hands to the master when credentials were last used: it is who has the database."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    async def use(self, times: Mapping[str, float]) -> None:
+        """Tell."""
+        self._channel.tell("used", times=dict(times))
+
+    async def last_used(self) -> dict[str, float]:
+        """Know nothing: nobody asks a worker."""
+        return {}

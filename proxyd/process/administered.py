@@ -53,6 +53,7 @@ class Administered:
         self.settings: Settings = worker.settings
         self.admin_counts: AdminCounts = worker.admin_counts
         self.auditor: Auditor = worker.auditor
+        self.uses = worker.uses
         self._worker = worker
         self._texts = texts
 

@@ -147,6 +147,7 @@ def make_snapshot(
         operations=telemetry.operations,
         caller=asked,
         authorities=authority_digests(loaded),
+        used=counting.used,
         alone=alone,
     )
     return compile_snapshot(

@@ -16,6 +16,7 @@ from proxyd.admin.servers import start_servers
 from proxyd.apps.host import Apps
 from proxyd.clock import Clock, DeadlineWheel
 from proxyd.control.status import status_app
+from proxyd.database.uses import Uses
 from proxyd.downstream.listener import Connections, Listener
 from proxyd.errors import ConfigError, Place, Problem
 from proxyd.gateway.forwarded import TrustedIPs
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from proxyd.database.live import Live
+    from proxyd.database.uses import Keeper
     from proxyd.gateway.snapshot import Snapshot
     from proxyd.model.load import Loaded
     from proxyd.model.settings import Settings
@@ -101,6 +103,7 @@ class Worker:
         *,
         given: Given | None = None,
         database: Live | None = None,
+        keeper: Keeper | None = None,
         counters: int | None = None,
         figures: int | None = None,
         under_way: int | None = None,
@@ -115,6 +118,7 @@ class Worker:
         self._texts = texts or Texts()
         self._given = given or {}
         self.database = database
+        self.uses = Uses(database.store if database is not None else keeper)
         self._counters = (counters, under_way)
         self.reports = Reports(figures)
         self._name = name
@@ -138,10 +142,8 @@ class Worker:
 
     async def start(self) -> None:
         """Begin to serve; raises ConfigError where the configuration or the machine does not allow it."""
-        settings = self.settings
+        settings, clock, begun = self.settings, self._clock, self._started
         loop = asyncio.get_running_loop()
-        clock = self._clock
-        begun = self._started
         begun.push_async_callback(self.reports.stop)
         self.telemetry = make_telemetry(settings, clock, loop, self.reports.journal, self._name, begun)
         begun.callback(self.telemetry.close)
@@ -194,6 +196,7 @@ class Worker:
         self._not_ready = ""
         if self.database is not None:
             self.database.start(lambda text: self.change(lambda: self._texts.make(text)), begun)
+        self.uses.start(begun, self._counting.used.take)
         event = "worker started" if self._name else "started"
         log.notice(event, listen=self.addresses, status=self.status_addresses, routes=self._routes())
 

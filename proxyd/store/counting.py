@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from proxyd.store.counters import CountersAway, LocalCounters
 from proxyd.store.under_way import LocalUnderWay
+from proxyd.store.used import LastUsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,7 +64,7 @@ class Counting:
     ``here`` are the machine's, where processes share a file, and otherwise this process's. ``memory`` is this process's
     alone: it stands in while another process holds the file. ``fallbacks`` counts the requests that were counted
     elsewhere than they should have been, by what was away: so a limit held by each alone may have let more through.
-    ``under_way`` are requests that have begun and not ended, by whose they are.
+    ``under_way`` are requests that have begun and not ended, by whose they are; ``used`` are credentials, by when they were.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Counting:
         self.here = counters or self.memory
         self.fallbacks = {"file": 0, "redis": 0}
         self.under_way: UnderWay = under_way or LocalUnderWay()
+        self.used = LastUsed()
 
     def __repr__(self) -> str:
         return f"<Counting {self.here!r} fallbacks={sum(self.fallbacks.values())}>"

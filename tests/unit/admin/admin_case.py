@@ -16,6 +16,7 @@ from proxyd.cli.config import plugin_configs
 from proxyd.clock import Clock
 from proxyd.control.answers import errors_as_json
 from proxyd.control.health import ready_handler
+from proxyd.database.uses import Uses
 from proxyd.model.load import load_text
 from proxyd.telemetry.admin_families import AdminCounts
 from proxyd.telemetry.source import ConfigState
@@ -75,6 +76,7 @@ class Source:
         self.config.loaded(self._loaded.hash)
         self.admin_counts = AdminCounts()
         self.auditor = Auditor(Clock())
+        self.uses = Uses()
         self.busy = False
         self.database = None
 

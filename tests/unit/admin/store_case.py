@@ -14,6 +14,7 @@ from proxyd.clock import Clock
 from proxyd.database.entries import Author, Contents, DatabaseError, Entry, State
 from proxyd.database.live import Live
 from proxyd.database.text import frame_of
+from proxyd.database.uses import Uses
 from proxyd.model.document import DATABASE
 from proxyd.model.load import load_text
 from proxyd.telemetry.admin_families import AdminCounts
@@ -93,6 +94,7 @@ class StoredSource:
         self.config.loaded(self._loaded.hash)
         self.admin_counts = AdminCounts()
         self.auditor = Auditor(Clock())
+        self.uses = Uses()
         self.store = MemoryStore()
         self.texts = []
         frame = frame_of(text, "kong.yml")

@@ -17,6 +17,7 @@ from proxyd.plugins.acl import Acl
 from proxyd.plugins.key_auth import KeyAuth
 from proxyd.store import consumers as store
 from proxyd.store.consumers import Consumers
+from proxyd.store.used import LastUsed
 
 PEPPER, OTHER = Pepper(b"p" * 32), Pepper(b"o" * 32)
 ANN = Consumer(id="ann", username="ann")
@@ -174,10 +175,9 @@ def test_uses_are_noted_once_a_minute():
     assert lent.used.take() == {f"of-{KEY.id}": begun + 60}
 
 
-def test_what_is_noted_has_a_bound(monkeypatch):
+def test_what_is_noted_has_a_bound():
     """Where nobody takes it, no more than so many credentials are noted, and those go on."""
-    monkeypatch.setattr("proxyd.store.used.MOST", 2)
-    used = kit().used
+    used = LastUsed(2)
     for number in range(3):
         used.note(f"key {number}", 1.0)
     used.note("key 0", 2.0)
