@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
+from proxyd.cli import config
 from proxyd.cli.codes import REFUSED, CommandError
+from proxyd.cli.keys_database import DatabaseKeys
 from proxyd.cli.keys_file import FileKeys
 from proxyd.cli.output import stderr, stdout
 from proxyd.clock import Clock
@@ -132,6 +134,9 @@ def _shown(moment: float | None) -> str:
 
 
 def _keys(arguments: argparse.Namespace) -> Keys:
+    settings = config.settings(arguments.config)
+    if settings.database is not None:
+        return DatabaseKeys(settings, arguments.config)
     return FileKeys(arguments.config)
 
 

@@ -12,9 +12,13 @@ from e2e_gateway import config_for
 from e2e_wire import OK
 
 from proxyd.crypto.api_keys import KeyText, Pepper
+from proxyd.database.entries import AuditQuery, Author, Change
+from proxyd.database.opening import once
+from proxyd.model.load import settings_of
 
 PEPPER = "0123456789abcdef0123456789abcdef"
 ENV = {"PROXYD_KEY_PEPPER": PEPPER}
+ANN = "11111111-1111-4111-8111-111111111111"
 
 
 def keys(*arguments, file, code=0, env=ENV):
@@ -147,3 +151,42 @@ def test_a_key_is_checked_without_anything():
         done = proxyd("keys", "check", wrong)
         assert (done.returncode, done.stdout) == (1, "")
         assert wrong not in done.stderr.replace("pxd_<env>", "")
+
+
+def test_the_commands_write_into_the_database(tmp_path):
+    """Made, listed, rotated and revoked there, by whoever has its URL; the audit log says who, and holds no hash."""
+    env = {**ENV, "PROXYD_DATABASE": f"sqlite:///{tmp_path}/proxyd.db"}
+    settings = settings_of("{}", "none", env)
+
+    async def add_ann(store):
+        return await store.change(lambda _: [Change("consumers", ANN, {"username": "ann"})], Author("test"))
+
+    async def look(store):
+        return await store.contents(), await store.audit(AuditQuery(collection="keyauth_credentials"))
+
+    def run(*arguments, code=0):
+        done = proxyd("keys", *arguments, env=env, cwd=tmp_path)
+        assert done.returncode == code, done.stderr
+        return done
+
+    once(settings, env, {}, add_ann)
+    made = json.loads(run("create", "--consumer", "ann", "--scope", "a", "--expires", "2d", "--json").stdout)
+    assert (made["stored"], made["consumer"]["username"], made["scopes"]) == (True, "ann", ["a"])
+    new = run("rotate", made["key_id"], "--overlap", "1h")
+    assert KeyText(new.stdout.strip().encode()).id != made["key_id"]
+    (old, fresh) = json.loads(run("list", "--json").stdout)
+    assert (old["key_id"], old["created_at"] < old["expires_at"] < fresh["expires_at"]) == (
+        made["key_id"],
+        True,
+    )
+    assert run("revoke", made["key"]).stdout == f"revoked: {made['key_id']}\n"
+    assert made["key_id"] not in run("list").stdout
+    for arguments, words in (
+        (("revoke", made["key_id"]), f"there is no key {made['key_id']} in the database"),
+        (("create", "--consumer", "eve"), "there is no such consumer"),
+    ):
+        assert words in run(*arguments, code=1).stderr
+    contents, audited = once(settings, env, {}, look)
+    assert [one.document["scopes"] for one in contents.entries["keyauth_credentials"].values()] == [["a"]]
+    assert {one.author.name for one in audited} == {"proxyd keys"}
+    assert "v1:" not in repr([(one.before, one.after) for one in audited])
