@@ -179,9 +179,15 @@ class Page:
             {"name": "prefers-reduced-motion", "value": "reduce"},
         ]
         await self.call("Emulation.setEmulatedMedia", features=features)
+        await self.drawn()
+
+    async def drawn(self) -> None:
+        """Wait until what has changed is on the screen."""
+        await self.js("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     async def shot(self, name: str, *, whole: bool = True) -> Path:
         """Keep a picture of it, all of it or what is on the screen."""
+        await self.drawn()
         picture = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         KEPT.mkdir(parents=True, exist_ok=True)
         path = KEPT / f"{name}.png"

@@ -1,6 +1,6 @@
 // Tables: a caption, columns that sort, and a region that scrolls by itself where the screen is narrow.
 
-import { h, replace, uid } from "./dom.js"
+import { append, h, replace, uid } from "./dom.js"
 import { icon } from "./icons.js"
 import { button, empty } from "./ui.js"
 
@@ -9,10 +9,11 @@ import { button, empty } from "./ui.js"
  *
  * `columns` are {key, label, render(row), value(row), numeric, sortable = true, header}: `render` makes what is shown,
  * `value` what is sorted by (the row's `key` for both by default); the one with `header` names the row.
- * `sort` is {key, descending}. Returns the element; `.update(rows)` shows others in the same order. Of many rows, `limit` are
- * shown; with `pages`, the others stand on further pages: `.update(rows, page, onPage)`.
+ * `sort` is {key, descending}. Returns the element; `.update(rows)` shows others in the same order: rows of the same `key(row)`
+ * stay where they are, and so does the focus in them. Of many rows, `limit` are shown; with `pages`, the others stand on
+ * further pages: `.update(rows, page, onPage)`.
  */
-export function table({ caption, columns, rows, sort = null, none = "Nothing here", hint = null, hideCaption = true, limit = 500, pages = false }) {
+export function table({ caption, columns, rows, key = null, sort = null, none = "Nothing here", hint = null, hideCaption = true, limit = 500, pages = false }) {
   let order = sort
   let present = rows
   let page = 1
@@ -26,6 +27,9 @@ export function table({ caption, columns, rows, sort = null, none = "Nothing her
     h("thead", {}, h("tr", {}, heads)), body)
   const region = h("div", { class: "table", role: "region", tabindex: "0", "aria-labelledby": captionId }, inner)
   const nothing = h("div", {})
+  const header = columns.find((one) => one.header)?.key
+  const keyOf = key ?? ((row) => row.id ?? row[header])
+  let drawn = new Map()
   const root = h("div", { class: "table-box" }, region, nothing, more)
 
   function head(column) {
@@ -58,7 +62,7 @@ export function table({ caption, columns, rows, sort = null, none = "Nothing her
     })
     page = Math.max(1, Math.min(page, Math.ceil(present.length / limit)))
     const shown = sorted().slice((page - 1) * limit, page * limit)
-    replace(body, shown.map((row) => h("tr", {}, columns.map((column) => cell(column, row)))))
+    place(shown.map((row) => [keyOf(row), h("tr", {}, columns.map((column) => cell(column, row)))]))
     region.hidden = shown.length === 0
     replace(nothing, shown.length === 0 ? empty(none, hint) : null)
     if (pages) replace(more, present.length > limit && pager())
@@ -78,6 +82,25 @@ export function table({ caption, columns, rows, sort = null, none = "Nothing her
       button("Previous", { disabled: page === 1, onClick: () => turn(page - 1) }),
       h("span", {}, `${first} to ${Math.min(page * limit, present.length)} of ${present.length}`),
       button("Next", { disabled: page * limit >= present.length, onClick: () => turn(page + 1) }))
+  }
+
+  /** Put rows in; one that is there keeps its cells, unless they show something else now. */
+  function place(made) {
+    const free = new Map(drawn)
+    const rows = made.map(([name, row]) => {
+      const before = name === undefined ? null : free.get(name)
+      if (!before || before.cells.length !== row.cells.length) return row
+      free.delete(name)
+      ;[...row.cells].forEach((one, at) => { if (!one.isEqualNode(before.cells[at])) before.cells[at].replaceWith(one) })
+      return before
+    })
+    drawn = new Map(made.map(([name], at) => [name, rows[at]]))
+    const same = rows.length === body.rows.length && rows.every((row, at) => row === body.rows[at])
+    if (same) return
+    const focused = body.contains(document.activeElement) ? document.activeElement : null
+    body.replaceChildren()
+    append(body, rows)
+    if (focused?.isConnected) focused.focus({ preventScroll: true })
   }
 
   root.update = (others, at = page, onPage = turned) => {

@@ -32,6 +32,11 @@ export function button(text, { kind = "", icon: picture = null, onClick, label =
   }, picture && icon(picture), text && h("span", {}, text))
 }
 
+/** Give a button that is there another text and icon. */
+export function relabel(made, text, picture) {
+  replace(made, icon(picture), h("span", {}, text))
+}
+
 /** A link that looks like a button. */
 export function linkButton(text, href, { kind = "", icon: picture = null } = {}) {
   return h("a", { class: `button ${kind}`.trim(), href }, picture && icon(picture), h("span", {}, text))

@@ -14,7 +14,7 @@ const ROWS = 60 // of the table, the newest ones
  * `series` are {key, label, tone (1 to 5), dash, fill}; `marks` are lines across: {value, label, tone}.
  * The element has `.update({end, step, points, columns})`, where a column is an array of numbers and nulls, and `.clear(text)`.
  */
-export function lineChart({ label, format, tick = format, scale, series, marks = [], height = 220, note = null }) {
+export function lineChart({ label, format, tick = format, scale, series, marks = [], height = 220, note = null, none = "Nothing in this time" }) {
   const hidden = new Set()
   let data = null
   let width = 0
@@ -79,6 +79,7 @@ export function lineChart({ label, format, tick = format, scale, series, marks =
     drawing.setAttribute("width", width)
     const some = data && shown().some((one) => data.columns[one.key].some((value) => value !== null))
     nothing.hidden = Boolean(some)
+    if (data) nothing.textContent = none
     if (!width) return
     if (data) for (const one of shown()) scale.fit(highest(data.columns[one.key]))
     replace(drawing, axis(), data && timeAxis(), data && marks.map(mark), data && shown().map(line), svg("g", { class: "cursor" }))
@@ -95,13 +96,12 @@ export function lineChart({ label, format, tick = format, scale, series, marks =
 
   function timeAxis() {
     const start = data.end - data.points * data.step
-    const short = data.step >= 10
-    return timeTicks(start, data.end, Math.max(2, Math.floor(width / 110))).map((time) => {
+    return timeTicks(start, data.end, Math.max(2, Math.floor(width / 80))).map((time) => {
       const place = x((time - start) / data.step)
       if (place < MARGIN.left || place > width - MARGIN.right) return null
       const anchor = place > width - 40 ? "end" : place < MARGIN.left + 24 ? "start" : "middle"
       return [svg("line", { class: "grid upright", x1: place, x2: place, y1: MARGIN.top, y2: height - MARGIN.bottom }),
-        svg("text", { class: "tick", x: place, y: height - 7, "text-anchor": anchor }, timeOfDay(time, !short && data.step * data.points < 200))]
+        svg("text", { class: "tick", x: place, y: height - 7, "text-anchor": anchor }, timeOfDay(time, false))]
     })
   }
 

@@ -66,7 +66,7 @@ export class Logarithmic {
   }
 }
 
-const TIME_STEPS = [10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 14400, 21600]
+const TIME_STEPS = [60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 14400, 21600]
 
 /** Return the times that are written under a chart: whole minutes or hours of this place's clock. */
 export function timeTicks(start, end, count) {
