@@ -55,6 +55,30 @@ export function replace(element, ...children) {
   return element
 }
 
+/**
+ * The same for what is shown again and again, and has no listeners: what is the same already stays, so that a selection in it
+ * does, and nothing is read out anew.
+ */
+export function refresh(element, ...children) {
+  const made = document.createDocumentFragment()
+  append(made, ...children)
+  liken(element, made)
+}
+
+function liken(element, wanted) {
+  const there = [...element.childNodes]
+  const others = [...wanted.childNodes]
+  others.forEach((other, at) => {
+    const one = there[at]
+    if (!one) element.append(other)
+    else if (one.isEqualNode(other)) return
+    else if (one.nodeType === Node.TEXT_NODE && other.nodeType === Node.TEXT_NODE) one.data = other.data
+    else if (one.cloneNode(false).isEqualNode(other.cloneNode(false))) liken(one, other)
+    else one.replaceWith(other)
+  })
+  for (const one of there.slice(others.length)) one.remove()
+}
+
 let count = 0
 
 /** Return an id that no other element has. */

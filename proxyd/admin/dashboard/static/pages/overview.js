@@ -1,7 +1,7 @@
 // How the gateway is: requests, errors, its own latency, and everything that is not as it should be.
 
 import { api } from "../api.js"
-import { h, replace } from "../dom.js"
+import { h, refresh, replace } from "../dom.js"
 import { live } from "../live.js"
 import { setQuery } from "../router.js"
 import { button, pageHeader, relabel, segmented } from "../ui.js"
@@ -38,17 +38,10 @@ export async function mount(root, { query, signal }) {
     ])
     const own = route ? await api.get("dashboard/series", { ...options, query: { range, route } }) : series
     offer(now.routes.map((one) => one.route ?? ""))
-    warn(alerts(now))
+    refresh(warnings, alerts(now))
     figures.update(now, series)
     drawn.update(own, series, now.budget)
     told.update(now)
-  }
-
-  /** Show what needs attention; what is there already stays, so that a screen reader says it once. */
-  function warn(notices) {
-    const made = h("div", {}, notices)
-    const same = warnings.childNodes.length === notices.length && notices.every((one, at) => one.isEqualNode(warnings.childNodes[at]))
-    if (!same) warnings.replaceChildren(...made.childNodes)
   }
 
   function onState(name, error) {

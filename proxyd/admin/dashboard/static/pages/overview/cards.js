@@ -1,6 +1,6 @@
 // The tables: who asks for what, and how everything around the traffic is.
 
-import { h, replace } from "../../dom.js"
+import { h, refresh } from "../../dom.js"
 import { ago, bytes, dateOnly, dateTime, duration, integer, percent, rate, seconds } from "../../format.js"
 import { table } from "../../table.js"
 import { badge, card, empty, facts } from "../../ui.js"
@@ -88,13 +88,13 @@ export function cards(choose) {
       consumers.update(now.consumers)
       failures.update(Object.entries(now.failures).map(([kind, count]) => ({ kind, count })))
       upstreams.update(now.upstreams)
-      replace(circuits, now.resilience.filter((one) => one.circuit !== null).length > 0 && facts(now.resilience.filter((one) => one.circuit !== null).map((one) =>
+      refresh(circuits, now.resilience.filter((one) => one.circuit !== null).length > 0 && facts(now.resilience.filter((one) => one.circuit !== null).map((one) =>
         [`Circuit of ${one.upstream}`, badge({ closed: "ok", open: "bad" }[one.circuit] ?? "warn", one.circuit)])))
       workers.update(now.workers.map((one) => ({ ...one, up: duration(now.at - one.started_at) })))
       const again = Object.entries(now.restarts).filter(([, count]) => count > 0)
       restarts.textContent = again.length ? `Started again: ${again.map(([reason, count]) => `${count} (${reason})`).join(", ")}` : ""
-      replace(config, configuration(now))
-      replace(around, surroundings(now))
+      refresh(config, configuration(now))
+      refresh(around, surroundings(now))
     },
   }
 }
