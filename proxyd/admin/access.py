@@ -39,6 +39,7 @@ ROLES: Final = ("viewer", "operator", "admin")
 HEADER: Final = "Kong-Admin-Token"  # which Kong's clients send
 COOKIE: Final = "proxyd_session"
 SESSION_PATH: Final = "/session"
+LONGEST_PATH: Final = 200  # characters of what a wrong token was for, in the audit log
 
 ADDRESS: Final = web.RequestKey("proxyd.admin.address", str)
 SESSION: Final = web.RequestKey("proxyd.admin.session", Session)
@@ -86,6 +87,8 @@ class Access:
             elif (session := self._session(request)) is not None:
                 request[SESSION] = session
                 request[CALLER] = _caller(session.token)
+                with self.sessions.serving(session, request.transport):
+                    return await handler(request)
             return await handler(request)
 
         return middleware
@@ -107,7 +110,8 @@ class Access:
             self._counts.logins["failure"] += 1
             log.warning("wrong admin token", address=address, path=request.path, request=request[REQUEST_ID])
             nobody = Author("", "", address, request[REQUEST_ID])
-            self._auditor.note(nobody, LOGIN_FAILED, after={"path": request.path})
+            path = request.path[:LONGEST_PATH].encode("utf-8", "backslashreplace").decode()
+            self._auditor.note(nobody, LOGIN_FAILED, after={"path": path})
         else:
             self._throttle.succeeded(address, digest)
         return found
@@ -130,7 +134,9 @@ class Access:
         if request.path == SESSION_PATH and request.method == hdrs.METH_POST:
             return None  # a new login, which needs no other
         sent = request.headers.get(CSRF_HEADER, "")
-        if page is Page.UNKNOWN or not hmac.compare_digest(session.csrf.encode(), sent.encode()):
+        if page is Page.UNKNOWN or not hmac.compare_digest(
+            session.csrf.encode(), sent.encode("utf-8", "surrogateescape")
+        ):
             raise Refusal(
                 403,
                 {"message": f"A write with a cookie needs an Origin and the {CSRF_HEADER} of GET /session"},

@@ -75,7 +75,7 @@ class Login:
             raise Refusal(401, {"message": "There is no such token"})
         name = self._access.cookie_name(request)
         if (before := request.cookies.get(name)) is not None:
-            self._access.sessions.end(before)
+            self._access.sessions.end(before, request.transport)
         identity, session = self._access.sessions.begin(token)
         self._counts.logins["success"] += 1
         log.notice("logged in", name=token.name, role=token.role)
@@ -91,7 +91,7 @@ class Login:
         """Who has not logged in has nothing to do."""
         name = self._access.cookie_name(request)
         if request.get(SESSION) is not None:
-            self._access.sessions.end(request.cookies[name])
+            self._access.sessions.end(request.cookies[name], request.transport)
             self._auditor.note(author_of(request), "logout")
         told = web.Response(status=204)
         if name in request.cookies:

@@ -37,6 +37,7 @@ async def start_servers(
     if settings.admin_listen:
         started.callback(admin.auditor.close)
         admin.auditor.open(settings.admin_audit_log)
+        admin.admin_counts.dropped = lambda: admin.auditor.dropped
     found: dict[str, list[str]] = {"status_listen": [], "admin_listen": []}
     for setting in found:
         if listens := getattr(settings, setting):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import secrets
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from proxyd.clock import Clock
     from proxyd.model.tokens import AdminToken
 
@@ -17,12 +21,16 @@ PER_TOKEN: Final = 100  # logins of one token; one more ends the one that was id
 
 @dataclass(slots=True)
 class Session:
-    """One login: whose, and the word that a page has to send with each write. Times are the clock's ``now``."""
+    """One login: whose, and the word that a page has to send with each write. Times are the clock's ``now``.
+
+    ``serving`` are the connections on which requests are being answered, for as long as that takes.
+    """
 
     token: AdminToken
     begun_at: float
     used_at: float
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    serving: Counter[asyncio.BaseTransport] = field(default_factory=Counter, repr=False)
 
 
 class Sessions:
@@ -50,7 +58,7 @@ class Sessions:
         for old in [key for key, one in of_token.items() if self._left(one) <= 0]:
             del of_token[old]
         while len(of_token) >= PER_TOKEN:
-            of_token.popitem(last=False)
+            _cut(of_token.popitem(last=False)[1])
         of_token[_key(identity)] = session
         return identity, session
 
@@ -69,13 +77,29 @@ class Sessions:
             return session
         return None
 
-    def end(self, identity: str) -> Session | None:
-        """Log out; returns what has ended, if anything has."""
+    def end(self, identity: str, but: asyncio.BaseTransport | None = None) -> None:
+        """Log out, and cut what is still being answered, as a stream of events, ``but`` for one connection."""
         key = _key(identity)
         for of_token in self._by_token.values():
             if key in of_token:
-                return of_token.pop(key)
-        return None
+                _cut(of_token.pop(key), but)
+
+    @contextlib.contextmanager
+    def serving(self, session: Session, transport: asyncio.BaseTransport | None) -> Iterator[None]:
+        """Answer a request of a login on a connection, which is cut when the login's time is over."""
+        if transport is None:  # it has gone
+            yield
+            return
+        session.serving[transport] += 1
+        left = session.begun_at + self._absolute - self._clock.now()
+        timer = asyncio.get_running_loop().call_later(left, transport.close)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            session.serving[transport] -= 1
+            if not session.serving[transport]:
+                del session.serving[transport]
 
     def expires_at(self, session: Session) -> float:
         """Return when a login ends if nothing more comes, in seconds since the epoch."""
@@ -83,6 +107,11 @@ class Sessions:
 
     def _left(self, session: Session) -> float:
         return min(session.used_at + self._idle, session.begun_at + self._absolute) - self._clock.now()
+
+
+def _cut(session: Session, but: asyncio.BaseTransport | None = None) -> None:
+    for transport in session.serving.keys() - {but}:
+        transport.close()
 
 
 def _key(identity: str) -> bytes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from prometheus_client import Metric
 
@@ -18,9 +18,10 @@ RESULTS = ("success", "failure", "throttled")
 
 @dataclass(slots=True)
 class AdminCounts:
-    """What the admin listener has seen since the start: ``logins`` by result."""
+    """What the admin listener has seen since the start: ``logins`` by result, and lines of the audit log that were lost."""
 
     logins: Counter[str] = field(default_factory=Counter)
+    dropped: Callable[[], int] = int
 
 
 def of_admin(counts: AdminCounts) -> Iterator[Metric]:
@@ -33,3 +34,8 @@ def of_admin(counts: AdminCounts) -> Iterator[Metric]:
     for result in RESULTS:
         logins.add_metric((result,), counts.logins[result])
     yield logins
+    yield CounterMetricFamily(
+        "proxyd_admin_audit_dropped_lines",
+        "Lines of the audit log that were never written, because their destination was slow or failed.",
+        value=counts.dropped(),
+    )

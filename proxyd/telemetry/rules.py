@@ -74,6 +74,7 @@ OF_MASTER = frozenset(
         "proxyd_config_last_success_timestamp_seconds",
         "proxyd_config_hash",
         "proxyd_admin_logins",
+        "proxyd_admin_audit_dropped_lines",
     }
 )
 

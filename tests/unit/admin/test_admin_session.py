@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 
 import pytest
 from admin_case import ADMIN, TOKENS, VIEWER, HandClock, Source
+from aiohttp import ClientPayloadError, web
 
+from proxyd.admin.loading import Loading
+from proxyd.admin.openapi.described import described
 from proxyd.admin.sessions import PER_TOKEN, Sessions
+from proxyd.apps.roles import roles
 from proxyd.model.tokens import parse_tokens
 
 
@@ -113,6 +119,63 @@ async def test_a_write_with_a_cookie_is_sent_by_our_page(page, origin, csrf, sta
     """It has our origin and the word that only our page can read; 405 is what a write comes to without a database."""
     one = await page()
     await one.ask("POST", "/services", status, origin=origin, csrf=csrf, json={})
+
+
+async def test_a_word_that_is_no_text_is_a_wrong_one(page):
+    """Whatever bytes a header holds."""
+    one = await page()
+    port = one.client.server.port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = (
+        f"POST /services HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: {one.origin}\r\nContent-Length: 0\r\n"
+        f"Connection: close\r\nCookie: proxyd_session={one.cookie().value}\r\nX-CSRF-Token: "
+    )
+    writer.write(head.encode() + b"\xff\xfe\r\n\r\n")
+    assert (await reader.readline()).split()[1] == b"403"
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_logging_out_ends_what_is_still_answered(page, monkeypatch):
+    """A stream that was begun before does not go on; other logins' do."""
+    streams = asyncio.Semaphore(0)
+
+    async def endless(_self, request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(b"x")
+                streams.release()
+                await asyncio.sleep(0.01)
+        return response
+
+    monkeypatch.setattr(Loading, "_get", roles("viewer", "admin")(described("Stream.")(endless)))
+    one = await page()
+    async with (
+        one.client.get("/config") as cut,
+        one.client.get("/config", headers={"Kong-Admin-Token": VIEWER}) as going_on,
+    ):
+        await streams.acquire()
+        await one.ask("DELETE", "/session", 204)
+        with pytest.raises(ClientPayloadError):
+            await cut.read()
+        assert await going_on.content.readexactly(3) == b"xxx"
+
+
+async def test_a_stream_ends_with_the_time_of_its_login():
+    """Its connection is closed then, whatever the handler does."""
+    sessions = Sessions(HandClock(), 100.0, 0.0)
+    session = sessions.begin(parse_tokens(TOKENS)[0])[1]
+    closed = asyncio.Event()
+
+    class Connection:
+        def close(self):
+            closed.set()
+
+    with sessions.serving(session, Connection()):
+        await closed.wait()
+    assert not session.serving
 
 
 @pytest.mark.parametrize(("site", "status"), [("same-origin", 405), ("same-site", 401), ("cross-site", 401)])
