@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from proxyd.model.flat import Document, Table
     from proxyd.model.settings import Settings
 
-    Plan = Callable[[Table], Sequence[Step]]
+    Plan = Callable[[Flat], Sequence[Step]]
 
 
 class Place(Protocol):
@@ -62,8 +62,8 @@ class Database:
 
         def decide(contents: Contents) -> list[Change]:
             nonlocal steps
-            table = of_contents(contents).table
-            steps = plan(table)
+            there = of_contents(contents)
+            steps, table = plan(there), there.table
             for step in steps:
                 if step.after is None:
                     del table[step.collection][step.id]
@@ -95,6 +95,7 @@ class Remote:
     def __init__(self, admin: Admin, given: str | None) -> None:
         self._admin = admin
         self._settings = _local_settings(given)
+        self._digests: set[str] = set()  # passwords of files that have them so
 
     def read(self) -> Flat:
         """Return what the gateway runs, out of its text: the entities that it shows have their secrets hidden."""
@@ -103,7 +104,7 @@ class Remote:
 
     def change(self, plan: Plan) -> Sequence[Step]:
         """Do it step by step; what was done stays done where a later step fails."""
-        steps = plan(self.read().table)
+        steps = plan(self.read())
         for number, step in enumerate(steps):
             try:
                 self._step(step)
@@ -124,14 +125,18 @@ class Remote:
             self._admin.ask("DELETE", path)
             return
         body: dict[str, Any] = dict(step.after)
+        if step.collection == "basicauth_credentials" and body.get("password") in self._digests:
+            raise CommandError("a password that the file has as a digest can be written to a database alone")
         for field in SHAPES[step.collection].references:
             if field in body:
                 body[field] = {"id": body[field]}
         self._admin.ask("PUT", path, body)
 
     def seal(self, collection: str, document: Document, *, transform: bool) -> Document:
-        """Seal what can be with the settings of this machine; the gateway seals the rest."""
-        if collection == "keyauth_credentials" and not self._settings.key_pepper:
+        """Seal with the pepper of this machine, where it has one; what is sent in clear, the gateway seals."""
+        if collection == "basicauth_credentials" and not transform and "password" in document:
+            self._digests.add(str(document["password"]).lower())
+        elif not self._settings.key_pepper:
             return document
         return sealed(collection, document, self._settings, transform=transform)
 

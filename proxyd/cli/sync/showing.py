@@ -27,7 +27,8 @@ def show(steps: Sequence[Step], out: Output) -> None:
     for step in steps:
         colour, sign = _STYLES[step.action]
         noun = SHAPES[step.collection].noun
-        out.line(f"{out.style(sign, colour, 'bold')} {step.action} {noun} {out.style(step.label, 'bold')}")
+        label = _printable(step.label)
+        out.line(f"{out.style(sign, colour, 'bold')} {step.action} {noun} {out.style(label, 'bold')}")
         if step.action == "update":
             for field, before, after in _changes(step, mask):
                 if before == after:
@@ -82,4 +83,11 @@ def _changes(step: Step, mask: Masking) -> Iterator[tuple[str, str | None, str |
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    if isinstance(value, str):
+        return _printable(value)
+    return _printable(orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode())
+
+
+def _printable(text: str) -> str:
+    """Return a text without what a terminal would obey."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else "\ufffd" for one in text)

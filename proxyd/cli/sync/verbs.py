@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from proxyd.cli.sync.places import Place
     from proxyd.cli.sync.planning import Step
-    from proxyd.model.flat import Document, Flat, Table
+    from proxyd.model.flat import Document, Flat
 
     Verb = Callable[..., argparse.ArgumentParser]
 
@@ -102,7 +102,7 @@ def dump(arguments: argparse.Namespace) -> int:
 def diff(arguments: argparse.Namespace) -> int:
     """Tell what would change."""
     place, desired = _place(arguments), _desired(arguments)
-    steps = _plan(arguments, place, desired)(place.read().table)
+    steps = _plan(arguments, place, desired)(place.read())
     if arguments.json:
         stdout().line(as_json(steps))
     else:
@@ -114,7 +114,7 @@ def apply(arguments: argparse.Namespace) -> int:
     """Change it."""
     place, desired = _place(arguments), _desired(arguments)
     make = _plan(arguments, place, desired)
-    steps = make(place.read().table)
+    steps = make(place.read())
     show(steps, stdout())
     if arguments.dry_run or not steps:
         return 0
@@ -122,9 +122,9 @@ def apply(arguments: argparse.Namespace) -> int:
     if doomed and not arguments.yes:
         _ask(len(doomed))
 
-    def agreed(table: Table) -> Sequence[Step]:
+    def agreed(there: Flat) -> Sequence[Step]:
         """Plan anew, for somebody may have changed something meanwhile; nothing is deleted that was not shown."""
-        found = make(table)
+        found = make(there)
         if any(step.after is None and (step.collection, step.id) not in doomed for step in found):
             raise CommandError("not applied: somebody has changed something meanwhile: look at it again")
         return found
@@ -174,11 +174,23 @@ def _tags(arguments: argparse.Namespace) -> list[str]:
     return [tag.strip() for tag in arguments.tags.split(",") if tag.strip()]
 
 
-def _plan(arguments: argparse.Namespace, place: Place, desired: Flat) -> Callable[[Table], Sequence[Step]]:
+def _plan(arguments: argparse.Namespace, place: Place, desired: Flat) -> Callable[[Flat], Sequence[Step]]:
+    """Return what plans; both sides are compared as they are kept, for a file that runs has its keys in clear."""
+
     def seal(collection: str, document: Document) -> Document:
         return place.seal(collection, document, transform=desired.transform)
 
-    return lambda table: plan(table, desired, seal, _tags(arguments))
+    def make(there: Flat) -> Sequence[Step]:
+        current = {
+            collection: {
+                identity: place.seal(collection, document, transform=there.transform)
+                for identity, document in documents.items()
+            }
+            for collection, documents in there.table.items()
+        }
+        return plan(current, desired, seal, _tags(arguments))
+
+    return make
 
 
 def _write(path: Path, text: str) -> None:

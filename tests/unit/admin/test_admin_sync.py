@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from admin_case import FILE as RUNNING
+from admin_case import Source
 from aiohttp.test_utils import TestClient, TestServer
 from store_case import StoredSource
-from test_admin_reading import Source
 
 from proxyd.admin.app import admin_app
 from proxyd.cli.main import main
@@ -106,6 +107,33 @@ async def test_what_is_not_in_the_file_goes_only_where_that_is_allowed(place):
     renamed = '_format_version: "3.0"\nservices: [{name: news, host: n, tags: [web]}]\n'
     code, out, _ = await run("diff", "--tags", "web", text=renamed)
     assert out.splitlines()[-1] == "1 to be created, 1 to be deleted"
+
+
+async def test_passwords_reach_the_gateway_as_they_are(place, monkeypatch):
+    """Without its pepper here, they are sent in clear, each time anew; a digest cannot be sent."""
+    source = stored()
+    run = await place(source)
+    monkeypatch.delenv("PROXYD_KEY_PEPPER")
+    assert (await run("apply", text=FILE))[0] == 0
+    contents = await source.store.contents()
+    (before,) = contents.entries["basicauth_credentials"].values()
+    code, out, _ = await run("apply", text=FILE)
+    assert (code, out.splitlines()[-1]) == (0, "2 updated")
+    contents = await source.store.contents()
+    (after,) = contents.entries["basicauth_credentials"].values()
+    assert before.document["hash"] == after.document["hash"]
+    assert before.document["hash"] == source.settings.key_pepper[0].seal_password(
+        "hush-hush", before.document["consumer"]
+    )
+    digest = FILE.replace("password: hush-hush", f"password: {'0a' * 20}") + "_transform: false\n"
+    code, _, told = await run("apply", text=digest)
+    assert (code, "has as a digest" in told) == (1, True)
+
+
+async def test_a_file_that_runs_differs_in_nothing_from_itself(place):
+    """Of a gateway whose truth it is, with its keys in clear."""
+    run = await place(Source(RUNNING, admin_tokens=f"admin:{TOKEN}"))
+    assert (await run("diff", text=RUNNING))[:2] == (0, "nothing to change\n")
 
 
 async def test_why_nothing_is_done_is_told(place, monkeypatch):
