@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from proxyd.health.look import Around
     from proxyd.model.indicators import Mongodb
 
+SELECTION = 600  # milliseconds that PyMongo may be late by
+
 _REASONS = (
     (re.compile("CERTIFICATE_VERIFY_FAILED"), "its certificate is not trusted"),
     (re.compile("SSL|TLS"), "TLS failed"),
-    (re.compile("Connection refused|ECONNREFUSED"), "connection refused"),
+    (re.compile("Connection refused|Connect call failed|Errno 111"), "connection refused"),
     (re.compile("timed out|Timeout"), "no answer in time"),
 )
 
@@ -63,8 +65,8 @@ class MongodbLook:
             self._config.url,
             appname="proxyd",
             maxPoolSize=1,
-            # A little sooner than the look ends, so that it can say what it has waited for.
-            serverSelectionTimeoutMS=max(self._limit * 9 // 10, 1),
+            # Sooner than the look ends, so that it can say what it has waited for: it notices only every half second.
+            serverSelectionTimeoutMS=max(self._limit - SELECTION, self._limit // 2, 1),
             connectTimeoutMS=self._limit,
             socketTimeoutMS=self._limit,
             retryReads=False,

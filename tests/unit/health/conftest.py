@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from s3_case import s3_server  # noqa: F401 - a fixture
 
@@ -57,6 +59,7 @@ async def monitor(clock, processes):
     yield make
     for one in made:
         await one.close()
+    gc.collect()  # what a client has left unclosed is told here, and not in another test
 
 
 @pytest.fixture
