@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxyd.admin.app import admin_app
+from proxyd.clock import Clock
 from proxyd.control.server import AppServer
 from proxyd.errors import ConfigError, Place, Problem
+from proxyd.telemetry.spooled import open_segments
 
 if TYPE_CHECKING:
     import socket
@@ -36,7 +38,8 @@ async def start_servers(
     settings = admin.settings
     if settings.admin_listen:
         started.callback(admin.auditor.close)
-        admin.auditor.open(settings.admin_audit_log)
+        segments = open_segments(settings, "audit", "", Clock.time, started)
+        admin.auditor.open(settings.admin_audit_log, segments)
         admin.admin_counts.dropped = lambda: admin.auditor.dropped
     found: dict[str, list[str]] = {"status_listen": [], "admin_listen": []}
     for setting in found:

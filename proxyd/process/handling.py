@@ -9,11 +9,12 @@ from proxyd.gateway.forward import Forwarder
 from proxyd.gateway.forwarded import RealIP, TrustedIPs
 from proxyd.gateway.handler import Handler
 from proxyd.process.assemble import client_tls, reads_preface
-from proxyd.process.shipping import open_segments, start_shipping
+from proxyd.process.shipping import start_shipping
 from proxyd.process.timings import make_marks, make_slow_log
 from proxyd.telemetry.access_log import open_access_log
 from proxyd.telemetry.record import Telemetry
 from proxyd.telemetry.redact import Redactor
+from proxyd.telemetry.spooled import open_segments
 
 if TYPE_CHECKING:
     import asyncio
@@ -74,7 +75,7 @@ def make_telemetry(
     """
     redactor = Redactor()
     shipping = start_shipping(settings, clock, started) if not name else None
-    segments = open_segments(settings, "access", name, clock, loop, started)
+    segments = open_segments(settings, "access", name, clock.time, started)
     access_log = open_access_log(settings.proxy_access_log, clock, loop, redactor, segments)
     slow = make_slow_log(settings, clock, loop, redactor)
     telemetry = Telemetry(clock, access_log, settings.latency_budget, redactor, slow, journal)

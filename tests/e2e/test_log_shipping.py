@@ -122,6 +122,24 @@ async def test_the_master_ships_what_its_workers_write(gang, backend, s3_server,
         assert len(lines_of(found)) == len(file.readlines())
 
 
+async def test_the_audit_log_gets_there_too(gateway, backend, s3_server, tmp_path):
+    """What is done over the Admin API is a line under keys of its own, without a file of it, and without a secret."""
+    setting = shipping(s3_server.place, tmp_path, logs="audit")
+    one = await gateway(backend.port, log_shipping=setting, admin_listen="127.0.0.1:0")
+    config = config_for(
+        backend.port, consumers=[{"username": "ann", "keyauth_credentials": [{"key": "hush-hush"}]}]
+    )
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        assert (await client.post(f"{one.admin_url}/config", json=config)).status_code == 201
+    await ask(one.port, "/nothing-of-this")
+    await one.worker.stop(drain=0.0)
+    found = await s3_server.objects(f"{tmp_path.name}/")
+    assert {key.split("/")[1] for key in found} == {"audit"}
+    lines = [json.loads(line) for text in found.values() for line in gzip.decompress(text).splitlines()]
+    assert len(lines) == 1
+    assert "hush-hush" not in str(lines)
+
+
 async def test_what_is_wrong_is_told_with_its_place(gateway, tmp_path):
     """Fields at their lines, a missing directory as such; no value of a secret."""
     text = """_format_version: "3.0"

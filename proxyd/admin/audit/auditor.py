@@ -17,6 +17,7 @@ from proxyd.telemetry.writer import LineWriter
 if TYPE_CHECKING:
     from proxyd.clock import Clock
     from proxyd.database.entries import AuditQuery, Author
+    from proxyd.telemetry.segments import SegmentWriter
 
 KEPT: Final = 1000  # entries in memory
 KEPT_FAILURES: Final = 200  # logins that failed; whoever tries them cannot push out the others
@@ -34,14 +35,19 @@ class Auditor:
         self._kept: deque[Record] = deque(maxlen=KEPT)
         self._failures: deque[Record] = deque(maxlen=KEPT_FAILURES)
         self._writer: LineWriter | None = None
+        self._segments: SegmentWriter | None = None
 
     def __repr__(self) -> str:
         return f"<Auditor kept={len(self._kept) + len(self._failures)} file={self._writer!r}>"
 
     # --- the file --------------------------------------------------------------------------------------------
 
-    def open(self, destination: str) -> None:
-        """Write to a path, a standard stream or, with ``off``, nowhere; raises ConfigError."""
+    def open(self, destination: str, segments: SegmentWriter | None = None) -> None:
+        """Write to a path, a standard stream or, with ``off``, nowhere; raises ConfigError.
+
+        ``segments`` are those that are shipped elsewhere.
+        """
+        self._segments = segments
         if destination != "off":
             self._writer = LineWriter(destination, "admin_audit_log", failed=_failed)
 
@@ -49,21 +55,25 @@ class Auditor:
         """Go on in a new file, after rotation."""
         if self._writer is not None:
             self._writer.reopen()
+        if self._segments is not None:
+            self._segments.rotate()
 
     def close(self) -> None:
         """Write what is left; works without a file."""
         if self._writer is not None:
             self._writer.close()
+        if self._segments is not None:
+            self._segments.close()
 
     @property
     def writes(self) -> bool:
-        """Whether there is a file."""
-        return self._writer is not None
+        """Whether there is a file, or segments."""
+        return self._writer is not None or self._segments is not None
 
     @property
     def dropped(self) -> int:
         """How many lines were not written, for their destination was slow or failed."""
-        return self._writer.dropped if self._writer is not None else 0
+        return sum(one.dropped for one in (self._writer, self._segments) if one is not None)
 
     # --- entries ---------------------------------------------------------------------------------------------
 
@@ -86,9 +96,12 @@ class Auditor:
         self.copy(record)
 
     def copy(self, record: Record) -> None:
-        """Write an entry to the file alone."""
-        if self._writer is not None:
-            self._writer.write(orjson.dumps(record.document(), option=orjson.OPT_APPEND_NEWLINE), 1)
+        """Write an entry to the file alone, and into the segments."""
+        if self.writes:
+            line = orjson.dumps(record.document(), option=orjson.OPT_APPEND_NEWLINE)
+            for one in (self._writer, self._segments):
+                if one is not None:
+                    one.write(line, 1)
 
     def find(self, query: AuditQuery) -> list[Record]:
         """Return what is in memory of what is asked for, the newest first; ``before`` is a number of these."""
