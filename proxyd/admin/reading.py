@@ -85,7 +85,7 @@ class Reading:
             page, offset = Page.of(request.query).of_entities(_below(rows, request, one, above))
             return answer(
                 {
-                    "data": [row.show() for row in page],
+                    "data": [_shown(rows, one, row) for row in page],
                     "next": next_path(request.path, request.query, offset),
                     **({"offset": offset} if offset else {}),
                 }
@@ -98,7 +98,10 @@ class Reading:
         @described(f"Return one {one.noun}.", answers={200: shown(one.name)})
         async def get(request: web.Request) -> web.StreamResponse:
             rows = await self._rows()
-            return answer(_row(_below(rows, request, one, above), one, request.match_info[one.name]).show())
+            wanted = request.match_info[one.name]
+            if one.name == "certificates":
+                wanted = _by_sni(rows, wanted)
+            return answer(_shown(rows, one, _row(_below(rows, request, one, above), one, wanted)))
 
         return get
 
@@ -108,7 +111,7 @@ class Reading:
         async def get(request: web.Request) -> web.StreamResponse:
             rows = await self._rows()
             row = _row(rows.of(one.name), one, request.match_info[one.name])
-            return answer(_row(rows.of(parent.name), parent, row.get(field)).show())
+            return answer(_shown(rows, parent, _row(rows.of(parent.name), parent, row.get(field))))
 
         return get
 
@@ -146,6 +149,19 @@ def _row(rows: Iterable[Row], one: Collection, wanted: str | None) -> Row:
         if row.id == wanted or (one.key and row.get(one.key) == wanted):
             return row
     raise Refusal.not_found()
+
+
+def _shown(rows: Rows, one: Collection, row: Row) -> dict[str, Any]:
+    """Return an entity as an answer has it: a certificate with the names that it is for, as in Kong."""
+    found = row.show()
+    if one.name == "certificates":
+        found["snis"] = [sni.get("name") for sni in rows.of("snis") if sni.get("certificate") == row.id]
+    return found
+
+
+def _by_sni(rows: Rows, wanted: str) -> str:
+    """Return the id of the certificate that a server name has, or what was wanted: Kong finds one by either."""
+    return next((sni.get("certificate") for sni in rows.of("snis") if sni.get("name") == wanted), wanted)
 
 
 def _below(rows: Rows, request: web.Request, one: Collection, above: Above) -> Iterable[Row]:

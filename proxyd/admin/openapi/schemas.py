@@ -53,6 +53,7 @@ _NAMED: Final = {
     "properties": {name: {"type": "string"} for name in ("id", "name", "username")},
     "minProperties": 1,
 }
+_NAMES: Final = {"type": "array", "items": {"type": "string"}}
 _TIME: Final = {"description": "Seconds since the epoch.", "type": "integer"}
 
 
@@ -138,11 +139,14 @@ def _shown(collection: str, schema: Mapping[str, Any]) -> dict[str, Any]:
         else:
             properties[name] = told
     properties |= {"created_at": _TIME, "updated_at": _TIME}
+    always = list(properties)
+    if collection == "certificates":
+        properties["snis"] = {**_NAMES, "description": "The server names that it is for."}
     return {
         "description": schema["description"],
         "type": "object",
         "properties": properties,
-        "required": list(properties),
+        "required": always,
     }
 
 
@@ -175,6 +179,12 @@ def _given(collection: str, schema: Mapping[str, Any]) -> dict[str, Any]:
         properties[name] = {**described, "anyOf": [*value.get("anyOf", [value])]}
         if {"type": "null"} not in properties[name]["anyOf"]:
             properties[name]["anyOf"].append({"type": "null"})
+    if collection == "certificates":
+        properties["snis"] = {
+            **_NAMES,
+            "type": ["array", "null"],
+            "description": "The server names that it is for.",
+        }
     required = [name for name in schema.get("required", ()) if name != "id" and name not in shape.references]
     made: dict[str, Any] = {
         "description": schema["description"],

@@ -279,3 +279,34 @@ def test_a_wrong_token_is_refused_and_not_repeated(tokens):
         Source(admin_tokens=tokens)
     assert "short-secret" not in str(refused.value)
     assert "ssss" not in str(refused.value)
+
+
+TLS = """
+_format_version: "3.0"
+certificates:
+  - id: 1f2e3d4c-0000-4000-8000-000000000001
+    cert: /etc/proxyd/edge.crt
+    key: /etc/proxyd/edge.key
+    snis: [api.example.com, "*.example.com"]
+  - {cert: /etc/proxyd/other.crt, key: /etc/proxyd/other.key}
+ca_certificates:
+  - {cert: /etc/proxyd/ca.crt}
+"""
+
+
+async def test_certificates_are_told_with_their_names_and_found_by_them(serve):
+    """As in Kong: the list of names stands in the certificate, whose private key is hidden."""
+    client = await serve(Source(TLS))
+    edge, other = (await get(client, "/certificates"))["data"]
+    assert (edge["snis"], edge["key"], other["snis"]) == (
+        ["api.example.com", "*.example.com"],
+        "<hidden>",
+        [],
+    )
+    assert await get(client, "/certificates/api.example.com") == edge
+    assert await get(client, f"/certificates/{edge['id']}") == edge
+    assert await get(client, "/snis/api.example.com/certificate") == edge
+    assert (await get(client, "/snis/api.example.com"))["certificate"] == {"id": edge["id"]}
+    (authority,) = (await get(client, "/ca_certificates"))["data"]
+    assert authority["cert"] == "/etc/proxyd/ca.crt"
+    await get(client, "/certificates/elsewhere.example", 404)
