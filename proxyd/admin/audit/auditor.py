@@ -5,7 +5,9 @@ What changes in a database is written down there, together with the change; here
 
 from __future__ import annotations
 
+import os
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -15,12 +17,15 @@ from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.writer import LineWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from proxyd.clock import Clock
     from proxyd.database.entries import AuditQuery, Author
     from proxyd.telemetry.segments import SegmentWriter
 
 KEPT: Final = 1000  # entries in memory
 KEPT_FAILURES: Final = 200  # logins that failed; whoever tries them cannot push out the others
+READ: Final = 4 * 1024 * 1024  # bytes at the end of a file that are read at the start
 
 log = get_logger("admin")
 
@@ -45,11 +50,17 @@ class Auditor:
     def open(self, destination: str, segments: SegmentWriter | None = None) -> None:
         """Write to a path, a standard stream or, with ``off``, nowhere; raises ConfigError.
 
-        ``segments`` are those that are shipped elsewhere.
+        What stands in a file is remembered, but for what the database knows itself. ``segments`` are those that are
+        shipped elsewhere.
         """
         self._segments = segments
         if destination != "off":
             self._writer = LineWriter(destination, "admin_audit_log", failed=_failed)
+            for line in _last_lines(Path(destination)):
+                record = Record.of(self._number + 1, line)
+                if record is not None and record.revision is None:
+                    self._number += 1
+                    self._remember(record)
 
     def reopen(self) -> None:
         """Go on in a new file, after rotation."""
@@ -92,8 +103,11 @@ class Auditor:
         record = Record(
             self._number, identity, self._time(), author, action, collection, entity, before, after
         )
-        (self._failures if action == LOGIN_FAILED else self._kept).append(record)
+        self._remember(record)
         self.copy(record)
+
+    def _remember(self, record: Record) -> None:
+        (self._failures if record.action == LOGIN_FAILED else self._kept).append(record)
 
     def copy(self, record: Record) -> None:
         """Write an entry to the file alone, and into the segments."""
@@ -111,6 +125,24 @@ class Auditor:
             if one.fits(query) and (not query.before or one.number < query.before)
         ]
         return sorted(found, key=lambda one: one.number, reverse=True)[: query.size]
+
+
+def _last_lines(path: Path) -> Iterator[Any]:
+    """Yield what the last lines of a file say; what is no JSON is left out."""
+    if not path.is_file():  # a pipe, or a stream
+        return
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - READ, 0))
+            lines = file.read(READ).splitlines()
+    except OSError:  # it may be written, and not read
+        return
+    for line in lines[1:] if size > READ else lines:
+        try:
+            yield orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
 
 
 def _failed(error: OSError) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from proxyd.database.entries import Author
 from proxyd.telemetry.access_line import timestamp
 
 if TYPE_CHECKING:
-    from proxyd.database.entries import AuditQuery, Author
+    from proxyd.database.entries import AuditQuery
 
 LOGIN_FAILED: Final = "login_failed"  # the action of whoever has no right token
 
@@ -47,6 +49,26 @@ class Record:
             "after": self.after,
             "revision": self.revision,
         }
+
+    @classmethod
+    def of(cls, number: int, told: Any) -> Record | None:
+        """Return an entry out of a line of the file, or None where it is no such line."""
+        try:
+            author = Author(told["who"], told["role"], told["address"], told["request_id"])
+            return cls(
+                number,
+                told["id"],
+                datetime.fromisoformat(told["time"]).timestamp(),
+                author,
+                told["action"],
+                told["collection"] or "",
+                told["entity"] or "",
+                told["before"],
+                told["after"],
+                told["revision"],
+            )
+        except (KeyError, TypeError, ValueError):
+            return None
 
     def fits(self, query: AuditQuery) -> bool:
         """Tell whether it is one of those that are asked for, whatever page they are on."""

@@ -7,8 +7,10 @@ import json
 import pytest
 from admin_case import ADMIN, FILE, TOKENS, VIEWER, HandClock, Source, get
 
+from proxyd.admin.audit import auditor as auditing
 from proxyd.admin.audit.auditor import KEPT, KEPT_FAILURES, Auditor
 from proxyd.admin.audit.difference import LISTED
+from proxyd.admin.audit.record import Record
 from proxyd.database.entries import AuditQuery, Author
 from proxyd.errors import ConfigError
 
@@ -187,6 +189,43 @@ def test_the_file_has_a_line_for_each(tmp_path):
     first, second = map(json.loads, old.read_text().splitlines())
     assert (first["before"], second["after"]) == ({"hash": "a"}, {"hash": "b"})
     assert len({one["id"] for one in (first, second, told)}) == 3
+
+
+def test_what_stands_in_the_file_is_remembered(tmp_path):
+    """After a restart, as it was told before; what is no entry, or was copied from a database, is left out."""
+    file = tmp_path / "audit.log"
+    before = Auditor(HandClock())
+    before.open(str(file))
+    before.note(ANN, "load", before={"hash": "a"}, after={"hash": "b"})
+    before.note(Author("", "", "192.0.2.1"), "login_failed", after={"path": "/"})
+    before.copy(Record(7, "7", 1.0, ANN, "create", "services", "e1", revision=3))
+    before.close()
+    with file.open("a") as more:
+        more.write('{"time": "x"}\n[]\nno JSON\n\n{"torn": ')
+    after = Auditor(HandClock())
+    after.open(str(file))
+    after.note(ANN, "logout")
+    newest, *rest = after.find(AuditQuery())
+    assert [one.document() for one in rest] == [one.document() for one in before.find(AuditQuery())]
+    assert (newest.action, newest.number) == ("logout", 3)
+    after.close()
+
+
+def test_only_the_end_of_a_long_file_is_read(tmp_path, monkeypatch):
+    """From the first whole line on."""
+    monkeypatch.setattr(auditing, "READ", 1000)
+    file = tmp_path / "audit.log"
+    before = Auditor(HandClock())
+    before.open(str(file))
+    for number in range(50):
+        before.note(ANN, "mark", "targets", f"t{number}")
+    before.close()
+    after = Auditor(HandClock())
+    after.open(str(file))
+    after.close()
+    found = [one.entity for one in after.find(AuditQuery())]
+    assert 0 < len(found) < 6
+    assert found == [f"t{number}" for number in range(49, 49 - len(found), -1)]
 
 
 def test_a_file_that_cannot_be_opened_is_told():
