@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.scenarios import (
+    admin_writes,
     connections,
     download,
     events,
@@ -53,6 +54,7 @@ SCENARIOS: dict[str, Callable[[Bench], Section]] = {
     "exactness": exactness.run,
     "processes": processes.run,
     "overload": overload.run,
+    "admin-writes": admin_writes.run,
     "graphql": graphql.run,
     "graphql-hostile": graphql_hostile.run,
     "graphql-subscriptions": graphql_subscriptions.run,

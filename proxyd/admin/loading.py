@@ -1,6 +1,7 @@
 """``/config``: the whole configuration, read and replaced at once (``kong/api/routes/config.lua``).
 
-What is posted runs until the next reload of the file, as in Kong; it is written nowhere.
+What is posted runs until the next reload of the file, as in Kong, and is written nowhere. Where there is a database, its entities
+take the place of all that stand there.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from proxyd.admin.access import author_of
 from proxyd.admin.answers import Refusal, answer
 from proxyd.admin.audit.difference import difference
 from proxyd.admin.audit.noting import note
 from proxyd.admin.openapi.described import Query, Schema, described
+from proxyd.admin.rows import shown
 from proxyd.admin.show import flattened, show
-from proxyd.admin.source import BusyError
+from proxyd.admin.source import POSTED, BusyError
 from proxyd.apps.roles import roles
 from proxyd.errors import ConfigError
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from proxyd.admin.source import AdminSource
+    from proxyd.database.live import Live
     from proxyd.errors import Problem
 
 MAX_SIZE: Final = 64 * 1024 * 1024  # bytes of a configuration
@@ -64,7 +68,8 @@ class Loading:
     )
     async def _get(self, _request: web.Request) -> web.StreamResponse:
         """Give the text away as it is, with whatever stands in it in clear."""
-        text = await self._source.text()
+        database = self._source.database
+        text = await self._source.text() if database is None else database.dump()
         if text is None:
             raise Refusal(
                 404, {"message": "The text of what runs is not kept: the file has changed, or it was posted"}
@@ -86,6 +91,8 @@ class Loading:
             return web.Response(status=304)
         before = await self._source.loaded()
         try:
+            if self._source.database is not None:
+                return await self._replaced(self._source.database, text, request)
             loaded = await self._source.apply(text)
         except BusyError:
             busy = {"message": "Currently loading previous configuration"}
@@ -103,6 +110,15 @@ class Loading:
                 for identity, entity in entities.items()
             }
             for collection, entities in flattened(loaded.configuration)
+        }
+        return answer(document, 201)
+
+    async def _replaced(self, database: Live, text: str, request: web.Request) -> web.StreamResponse:
+        """Replace what stands in the database, at once."""
+        contents = await database.replace(text, POSTED, author_of(request))
+        document = {
+            collection: {identity: shown(entry) for identity, entry in entries.items()}
+            for collection, entries in contents.entries.items()
         }
         return answer(document, 201)
 

@@ -52,8 +52,7 @@ class Writing:
         self._source = source
         self._live: Live | None = source.database
         if source.database is not None:
-            checker = Checker(source.database.load, source.database.frame)
-            self._decisions = Decisions(checker, source.settings)
+            self._decisions = Decisions(Checker(source.database.load, source.database.frame), source.settings)
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes of all collections."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from proxyd.admin.source import POSTED
-from proxyd.cli import config
+from proxyd.cli import config, stored
 from proxyd.cli.output import stderr, stdout
 from proxyd.clock import Clock
 from proxyd.errors import ProxydError
@@ -17,7 +17,6 @@ from proxyd.master.master import Master
 from proxyd.master.member import Member
 from proxyd.model.files import FileWatch, stamp_of
 from proxyd.model.grammar import split_port
-from proxyd.model.load import read_text
 from proxyd.process import inherited, pid_file
 from proxyd.process.administered import Texts
 from proxyd.process.life import Life
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from proxyd.cli.stored import Beginning
     from proxyd.model.load import Loaded
     from proxyd.telemetry.writer import LineWriter
 
@@ -41,28 +41,29 @@ def run(arguments: argparse.Namespace) -> int:
         overrides["watch"] = "on"
     name = config.find(arguments.config)
     watched = FileWatch(name, stamp_of(name))  # before it is read: what changes meanwhile is seen later
-    text = read_text(name)
-    loaded = config.read_as(text, name, overrides)
+    of_file = stored.of_file(name, overrides)
+    loaded = of_file.loaded
     descriptors = [*arguments.fd, *inherited.from_environment(os.environ, os.getpid())]
     count = count_of(loaded.settings.workers)
     given = inherited.adopt(descriptors, loaded.settings)
     stderr().problems(loaded.warnings, "warning", "yellow")
     writer = events.configure(loaded.settings.log_level, loaded.settings.proxy_error_log)
 
-    def check(text: str) -> Loaded:
-        return config.read_as(text, name, overrides)
-
-    def make() -> Worker | Master:
+    def make(begin: Beginning) -> Worker | Master:
+        database = begin.database
         if count:
-            return Master(loaded, text, name, lambda: read_text(name), check, count, given=given)
-        texts = Texts(lambda: read_text(name), lambda text: config.read_as(text, POSTED, overrides))
-        return Worker(loaded, lambda: config.read(arguments.config, overrides), texts=texts, given=given)
+            values = begin.loaded, begin.text, begin.name, begin.read, begin.load, count
+            return Master(*values, given=given, database=database)
+        name = POSTED if database is None else begin.name
+        texts = Texts(begin.read, lambda text: config.read_as(text, name, overrides))
+        load = lambda: begin.load(begin.read())  # noqa: E731
+        return Worker(begin.loaded, load, texts=texts, given=given, database=database)
 
     holding = PidFile(pid_file.locate(loaded.settings.pid_file, os.environ))
     try:
         if loaded.settings.pid_file:
             holding.take(os.getpid())
-        uvloop.run(_serve(make, loaded, writer, watched if loaded.settings.watch else None))
+        uvloop.run(_serve(make, of_file, writer, watched if loaded.settings.watch else None))
     finally:
         holding.release()
         if writer is not None:
@@ -80,12 +81,12 @@ def worker(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(
-    make: Callable[[], Worker | Master],
-    loaded: Loaded,
+    make: Callable[[Beginning], Worker | Master],
+    of_file: Beginning,
     writer: LineWriter | None,
     watched: FileWatch | None,
 ) -> None:
-    demo = None
+    demo, loaded = None, of_file.loaded
     if loaded.settings.demo:
         from proxyd.apps.demo.app import start_demo  # noqa: PLC0415  # graphql-core, for those who want it
 
@@ -93,8 +94,9 @@ async def _serve(
         demo, _ = await start_demo(host, port)
     notifier = Notifier(os.environ, os.getpid(), Clock())
     try:
-        process = make()
-        await Life(process, lambda: _announce(process, loaded), writer, notifier, watched).run()
+        async with stored.of_settings(of_file) as begin:
+            process = make(begin)
+            await Life(process, lambda: _announce(process, loaded), writer, notifier, watched).run()
     finally:
         if demo is not None:
             await demo.cleanup()

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from proxyd import __version__
 from proxyd.control.answers import errors_as_json, json_answer
+from proxyd.control.database import database
 from proxyd.control.health import add_health
 from proxyd.control.metrics import metrics_handler
 from proxyd.control.overload import overload
@@ -16,6 +17,7 @@ from proxyd.control.resilience import resilience
 from proxyd.control.status import last_reload
 from proxyd.telemetry.access_line import timestamp
 from proxyd.telemetry.admin_families import AdminCounts, of_admin
+from proxyd.telemetry.database_families import of_database
 from proxyd.telemetry.exposition import FleetExposition
 from proxyd.telemetry.health_families import of_health
 from proxyd.telemetry.memory import resident_bytes
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from proxyd.control.health import HealthSource
     from proxyd.telemetry.fleet import Fleet, Summary
     from proxyd.telemetry.shipping import Shipping
-    from proxyd.telemetry.source import ConfigState
+    from proxyd.telemetry.source import ConfigState, Followed
 
 SENT_TO = ("HEALTHY", "HEALTHCHECKS_OFF")  # states in which requests are sent to an address
 
@@ -61,6 +63,10 @@ class CrewSource(Protocol):
     def config(self) -> ConfigState:
         """The state of the configuration."""
 
+    @property
+    def database(self) -> Followed | None:
+        """The database of entities, where there is one."""
+
     def workers(self) -> Sequence[WorkerLike]:
         """Return every worker that has a process."""
 
@@ -78,6 +84,7 @@ def crew_app(
 
     def own() -> Iterator[Metric]:
         yield from of_config(source.config)
+        yield from of_database(source.database)
         yield from of_admin(source.admin_counts)
         yield from of_workers([one.state for one in source.workers()], source.counts)
         yield from of_health(health.states() if health is not None else ())
@@ -110,6 +117,7 @@ def _status_handler(source: CrewSource) -> Handler:
                 "started_at": timestamp(source.started_at),
                 "generation": source.config.generation,
                 "last_reload": last_reload(source),
+                "database": database(source.database),
                 "workers": list(_workers(workers, summary, source.config)),
                 "upstreams": upstreams(summary.states),
                 "overload": overload(state.get("overload") for state in summary.states),

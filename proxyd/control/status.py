@@ -12,6 +12,7 @@ from aiohttp import web
 
 from proxyd import __version__
 from proxyd.control.answers import errors_as_json, json_answer
+from proxyd.control.database import database
 from proxyd.control.health import add_health
 from proxyd.control.metrics import metrics_handler
 from proxyd.control.overload import overload
@@ -63,6 +64,7 @@ def _status_handler(telemetry: Telemetry, source: StatusSource) -> Handler:
                 "generation": source.config.generation,
                 "last_reload": last_reload(source),
                 "upstreams": upstreams(source),
+                "database": database(source.database),
                 "overload": _overload(source),
                 "graphql_schemas": telemetry.schemas.states(),
                 "resilience": resilience(one.summary() for one in source.protections()),

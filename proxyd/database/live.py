@@ -12,23 +12,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from proxyd.database.entries import Contents, DatabaseError
-from proxyd.database.text import compose
+from proxyd.database.seeding import replacing
+from proxyd.database.text import compose, frame_of, write
 from proxyd.errors import ConfigError
+from proxyd.model.document import DATABASE
 from proxyd.telemetry.events import get_logger
 from proxyd.telemetry.source import DatabaseState
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from proxyd.clock import Clock
-    from proxyd.database.entries import Author, Decide, Store
-    from proxyd.database.text import Frame
+    from proxyd.database.entries import Author, Change, Decide, Document, Store
     from proxyd.model.load import Loaded
 
     Apply = Callable[[str], Awaitable[object]]
 
 PATIENCE: Final = 1.0  # seconds that the answer to a write waits until it runs
-LONGEST_PAUSE: Final = 1.0  # seconds between two reloads, however long they take
+LONGEST_PAUSE: Final = 0.5  # seconds between two reloads, however long they take
 AGAIN: Final = 5.0  # seconds until contents that were refused are tried anew, then twice as long each time
 RARELY: Final = 60.0  # seconds, of that
 AWAY: Final = 0.5  # seconds between two tries to read contents that are there and cannot be had
@@ -37,15 +38,26 @@ log = get_logger("database")
 
 
 class Live:
-    """``store`` with the ``contents`` that were read of it last. ``load`` loads a text as a process would."""
+    """``store`` with the ``contents`` that were read of it last.
+
+    ``read`` loads a text of a name as a process would, ``changes`` makes changes of one. ``file`` is the declarative file's text,
+    which goes on to give the frame.
+    """
 
     def __init__(
-        self, store: Store, contents: Contents, frame: Frame, load: Callable[[str], Loaded], clock: Clock
+        self,
+        store: Store,
+        contents: Contents,
+        file: str,
+        read: Callable[[str, str], Loaded],
+        changes: Callable[[str, str], Sequence[Change]],
+        clock: Clock,
     ) -> None:
         self.store = store
         self.contents = contents
-        self.frame = frame
-        self.load = load
+        self.frame = frame_of(file, "file")
+        self._read = read
+        self._changes = changes
         self._clock = clock
         self._state = DatabaseState(applied=contents.revision)
         self._moved = asyncio.Event()  # there is something newer than what runs
@@ -83,9 +95,21 @@ class Live:
             self._state, reachable=there.reachable, since=there.since, error=there.error, revision=revision
         )
 
-    def text(self) -> str:
-        """Return the text of the contents."""
+    def load(self, text: str) -> Loaded:
+        """Load a text that was made of contents; raises ConfigError."""
+        return self._read(text, DATABASE)
+
+    def text(self, file: str | None = None) -> str:
+        """Return the text of the contents, in the frame of the file as it is now; raises ConfigError."""
+        if file is not None:
+            frame = frame_of(file, "file")
+            self.frame.clear()  # who holds it goes by what the file says now
+            self.frame.update(frame)
         return compose(self.frame, self.contents)
+
+    def dump(self) -> str:
+        """Return the contents as a declarative file, without settings."""
+        return compose({name: value for name, value in self.frame.items() if name != "proxyd"}, self.contents)
 
     # --- changes ---------------------------------------------------------------------------------------------
 
@@ -99,6 +123,20 @@ class Live:
             async with asyncio.timeout(PATIENCE):
                 await self._until(contents.revision)
         return contents
+
+    async def replace(self, text: str, name: str, author: Author) -> Contents:
+        """Put the entities of a text in the place of all that there are; raises ConfigError and DatabaseError."""
+        changes = await asyncio.to_thread(self._checked, text, name)
+        return await self.change(lambda contents: replacing(contents, changes), author)
+
+    def _checked(self, text: str, name: str) -> Sequence[Change]:
+        self._read(text, name)
+        changes = self._changes(text, name)
+        documents: dict[str, list[Document]] = {}
+        for change in changes:
+            documents.setdefault(change.collection, []).append({"id": change.id, **(change.document or {})})
+        self.load(write(self.frame, documents))  # in which the text's own vaults are not
+        return changes
 
     async def _until(self, revision: int) -> None:
         while self._tried < revision and self._tasks:

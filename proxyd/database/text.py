@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from proxyd.model.document import parse
+from proxyd.model.documents import raw
 from proxyd.model.shapes import SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from proxyd.database.entries import Contents, Document, Entry
-    from proxyd.model.element import Element
 
 Frame = dict[str, Any]
 _FRAMING = ("proxyd", "vaults")
@@ -31,16 +31,6 @@ def frame_of(text: str, name: str) -> Frame:
         "_transform": False,  # passwords are stored as digests
         **{key: raw(element) for key, element in framing.items()},
     }
-
-
-def raw(element: Element) -> Any:
-    """Return what an element holds as JSON has it, nothing put in from the environment."""
-    value = element.value
-    if isinstance(value, dict):
-        return {key: raw(below) for key, below in value.items()}
-    if isinstance(value, list):
-        return [raw(below) for below in value]
-    return value
 
 
 def compose(frame: Frame, contents: Contents) -> str:

@@ -129,11 +129,11 @@ def _load(
             [Problem(root.place(name), "", "must be a mapping", 'it begins with _format_version: "3.0"')]
         )
 
-    secrets = Secrets(env, expand_env=wants_expansion(root, env, overrides), prefixes=_vaults(root, report))
+    secrets = Secrets(env, expand_env=wants_expansion(root, env, overrides), prefixes=vaults_of(root, report))
     walk = Walk(report, secrets)
     settings = configure(root, env, overrides, walk.plain, secrets.touched, report=report)
     walk.tell_failures(root, "")
-    version = _format_version(root, report)
+    version = format_version(root, report)
 
     walk.document(root)
     decoder = Decoder(report, secrets, version)
@@ -146,7 +146,7 @@ def _load(
 
     checker = PluginChecker(plugins, settings.unknown_plugins, report)
     check_peppers(walk.drafts, settings.key_pepper, report)
-    configuration = Configuration(transform=_transform(root, report), peppers=settings.key_pepper)
+    configuration = Configuration(transform=transforms(root, report), peppers=settings.key_pepper)
     configuration.places.update(_places_of_apps(root, settings, report))
     configuration.places.update(_places_of_health(root, report))
     for draft in walk.drafts:
@@ -200,7 +200,7 @@ def _places_of_health(root: Element, report: Report) -> dict[str, Place]:
     return {f"proxyd.health[{index}]": element.place(report.file) for index, element in found}
 
 
-def _format_version(root: Element, report: Report) -> str:
+def format_version(root: Element, report: Report) -> str:
     """Return the format, for which an unquoted number is taken too."""
     element = root.get("_format_version")
     if element is None or element.value is None:
@@ -213,7 +213,8 @@ def _format_version(root: Element, report: Report) -> str:
     return FORMATS[-1]
 
 
-def _transform(root: Element, report: Report) -> bool:
+def transforms(root: Element, report: Report) -> bool:
+    """Tell whether passwords are plain and yet to be hashed."""
     element = root.get("_transform")
     if element is None or isinstance(element.value, bool):
         return element is None or element.value is True
@@ -221,7 +222,7 @@ def _transform(root: Element, report: Report) -> bool:
     return True
 
 
-def _vaults(root: Element, report: Report) -> dict[str, str]:
+def vaults_of(root: Element, report: Report) -> dict[str, str]:
     """Return the prefixes of the vaults that the file defines; only the environment can be one."""
     prefixes: dict[str, str] = {}
     element = root.get("vaults")

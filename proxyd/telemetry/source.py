@@ -241,6 +241,14 @@ class ConfigState:
         self.last_attempt = self._time()
 
 
+class Followed(Protocol):
+    """A database whose contents this machine runs."""
+
+    @property
+    def state(self) -> DatabaseState:
+        """How it fares."""
+
+
 class Configured(Protocol):
     """What runs a configuration, and is administered."""
 
@@ -260,7 +268,15 @@ class Ready(Protocol):
         """Say why no traffic should come here now (starting, draining), or nothing where it may."""
 
 
-class StatusSource(Configured, Ready, Protocol):
+class Following(Protocol):
+    """What may keep its entities in a database."""
+
+    @property
+    def database(self) -> Followed | None:
+        """The database, where there is one."""
+
+
+class StatusSource(Configured, Ready, Following, Protocol):
     """What the runtime tells about itself; cheap calls, made on every scrape."""
 
     @property

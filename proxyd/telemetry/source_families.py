@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
+from proxyd.telemetry.database_families import of_database
 from proxyd.telemetry.overload_families import of_overload
 from proxyd.telemetry.protection_families import of_protections
 
@@ -22,6 +23,7 @@ def of_source(source: StatusSource) -> Iterator[Metric]:
     for make in (_of_traffic, _of_targets, of_protections, _of_tls, _of_key_sets, _of_limits, of_overload):
         yield from make(source)
     yield from of_config(source.config)
+    yield from of_database(source.database)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 
 from admin_case import NOTHING
 
@@ -13,7 +12,7 @@ from proxyd.cli.config import plugin_configs
 from proxyd.clock import Clock
 from proxyd.database.entries import Author, Contents, DatabaseError, Entry, State
 from proxyd.database.live import Live
-from proxyd.database.text import frame_of
+from proxyd.database.seeding import changes_of
 from proxyd.database.uses import Uses
 from proxyd.model.document import DATABASE
 from proxyd.model.load import load_text
@@ -44,7 +43,7 @@ class MemoryStore:
     async def change(self, decide, author):
         self._check()
         before = self._contents
-        changes = decide(before)
+        changes = [change for change in decide(before) if change.document != _document(before, change)]
         if not changes:
             return before
         self.now += 1
@@ -76,6 +75,11 @@ class MemoryStore:
             raise DatabaseError(self.away)
 
 
+def _document(contents, change):
+    entry = contents.entries.get(change.collection, {}).get(change.id)
+    return entry.document if entry else None
+
+
 SOMEBODY = Author("somebody")
 
 
@@ -97,8 +101,14 @@ class StoredSource:
         self.uses = Uses()
         self.store = MemoryStore()
         self.texts = []
-        frame = frame_of(text, "kong.yml")
-        self.database = Live(self.store, Contents(), frame, functools.partial(load, env=env), Clock())
+        self.database = Live(
+            self.store,
+            Contents(),
+            text,
+            lambda text, name: load(text, env, name),
+            lambda text, name: changes_of(text, name, env, {}, self.settings),
+            Clock(),
+        )
         self.ending = contextlib.AsyncExitStack()
         self.database.start(self._apply, self.ending)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from aiohttp import FormData, web
@@ -11,6 +14,7 @@ from store_case import StoredSource
 
 from proxyd.admin.app import admin_app
 
+GUIDE = (Path(__file__).parents[3] / "docs/admin.md").read_text()
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
@@ -349,3 +353,64 @@ async def test_who_writes_is_in_the_log_of_changes(serve):
         ("operator", "127.0.0.1"),
         ("admin", "127.0.0.1"),
     ]
+
+
+FILE = """
+_format_version: "3.0"
+services:
+  - {name: shop, url: "http://h", routes: [{name: r, paths: [/]}]}
+  - {name: blog, host: "{vault://env/proxyd-blog}"}
+consumers:
+  - {username: ann, basicauth_credentials: [{username: ann, password: open sesame}]}
+"""
+
+
+async def test_a_posted_configuration_takes_the_place_of_everything(serve):
+    """In one revision; what stays as it was keeps its times, and GET gives back what would be posted."""
+    api = await serve(StoredSource(blog="blog.internal"))
+    await api.post("/consumers", {"username": "bob"})
+    answered = await api.post("/config", {"config": FILE})
+    (ann,) = answered["consumers"].values()
+    assert (await api.source.store.contents()).revision == 2
+    assert [one["username"] for one in (await api.get("/consumers"))["data"]] == ["ann"]
+    assert (await api.get("/routes/r"))["service"]["id"] == (await api.get("/services/shop"))["id"]
+    assert (await api.get("/services/blog"))["host"] == "{vault://env/proxyd-blog}"
+    blog = next(
+        one for one in (await api.source.loaded()).configuration.services.values() if one.name == "blog"
+    )
+    assert blog.host == "blog.internal"
+    dumped = (await api.get("/config"))["config"]
+    assert "sesame" not in dumped
+    await api.patch(f"/consumers/{ann['id']}", {"custom_id": "1"})
+    await api.post("/config", {"config": dumped})
+    contents = await api.source.store.contents()
+    assert contents.revision == 4
+    assert await api.post("/config", {"config": dumped})
+    assert (await api.source.store.contents()).entries == contents.entries
+    refusal = await api.post("/config", {"config": FILE + "routes: [{name: x}]\n"}, 400)
+    assert (refusal["code"], list(refusal["fields"])) == (14, ["routes[0]"])
+    assert len((await api.get("/services"))["data"]) == 2
+
+
+async def test_the_commands_of_the_guide_do_what_it_says(serve):
+    """Each line of its section on writing is answered as the table says."""
+    api = await serve(StoredSource(key_pepper="p" * 32))
+    section = GUIDE.partition("## Writing")[2].partition("\n## ")[0]
+    commands = [shlex.split(line[2:]) for line in section.splitlines() if line.startswith("$ curl")]
+    answers = []
+    for command in commands:
+        options = list(pairwise([*command, ""]))
+        given = {flag: [value for name, value in options if name == flag] for flag in ("-X", "-H", "-d")}
+        method = (given["-X"] or ["POST"])[0]
+        form = "application/x-www-form-urlencoded"
+        kind = given["-H"][0].partition(": ")[2] if given["-H"] else form
+        (url,) = [word for word in command if word.startswith("localhost:8001")]
+        path = url.removeprefix("localhost:8001")
+        body = "&".join(given["-d"]).replace("://", "%3A%2F%2F") if kind == form else given["-d"][0]
+        async with api.client.request(method, path, data=body, headers={"Content-Type": kind}) as response:
+            answers.append((response.status, await response.text()))
+    assert [status for status, _ in answers] == [201, 201, 201, 200, 201, 200, 204], answers
+    orders = await api.get("/services/orders")
+    assert (orders["host"], orders["port"], orders["retries"]) == ("10.0.0.1", 3000, 2)
+    (plugin,) = (await api.get("/plugins"))["data"]
+    assert plugin["config"]["minute"] == 60

@@ -50,6 +50,7 @@ class FakeSource:
             {"no shared cipher": 3},
         )
         self.admin_counts = AdminCounts()
+        self.database = None
         self.reason = ""
         self.overload_state = OverloadState(
             shedding=True,
