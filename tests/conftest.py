@@ -99,3 +99,11 @@ async def nothing_left_in_loop() -> AsyncIterator[None]:
         await asyncio.sleep(0.01)  # what was closed or cancelled goes within a few turns of the loop
         gc.collect()
     assert not left(), f"left in the loop: {left()}"
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory):
+    """One S3 server for all tests of a process; each has keys of its own."""
+    from s3_case import serve  # noqa: PLC0415  # only where it is asked for
+
+    yield from serve(tmp_path_factory.mktemp("s3"))

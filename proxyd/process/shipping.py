@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proxyd.errors import ProxydError
@@ -28,8 +29,8 @@ def start_shipping(settings: Settings, clock: Clock, started: AsyncExitStack) ->
     return shipping
 
 
-def make_shipping(config: LogShipping, clock: Clock) -> Shipping:
-    """Return what sends segments; raises ConfigError."""
+def make_shipping(config: LogShipping, clock: Clock, *, for_good: bool = True) -> Shipping:
+    """Return what sends segments; raises ConfigError. Where it is not ``for_good``, no directory is made for it."""
     try:
         from proxyd.telemetry.s3_bucket import Bucket  # noqa: PLC0415  # of an extra
     except ModuleNotFoundError as error:
@@ -38,4 +39,5 @@ def make_shipping(config: LogShipping, clock: Clock) -> Shipping:
         bucket = Bucket(config, config.timeout, keep=True)
     except ProxydError as error:
         raise refused(str(error)) from error
-    return Shipping(config, Spool(spool_of(config), config.spool_max_size, clock.time), bucket, clock)
+    directory = spool_of(config) if for_good else Path(config.spool)
+    return Shipping(config, Spool(directory, config.spool_max_size, clock.time), bucket, clock)

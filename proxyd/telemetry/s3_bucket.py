@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,9 @@ class Bucket:
                 method,
                 key,
                 headers=dict(headers),
-                data=body,
+                # As a file, so that it is written piece by piece, with requests in between.
+                data=io.BytesIO(body) if body is not None else None,  # type: ignore[arg-type]
+                data_length=len(body) if body is not None else None,
                 content_sha256=sha256 or EMPTY,
                 allow_redirects=False,
             ) as answer:

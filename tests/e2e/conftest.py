@@ -25,7 +25,6 @@ from e2e_master import Gang
 from e2e_prometheus import PROMETHEUS, Prometheus
 from e2e_wire import OK, Origin, Wire, connect
 from jwks_case import Endpoint, document
-from s3_case import s3_server  # noqa: F401 - a fixture
 
 from proxyd.apps.demo.app import start_demo
 from proxyd.telemetry.events import _output

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 
 import pytest
-from s3_case import s3_server  # noqa: F401 - a fixture
 
 from proxyd.clock import Clock
 from proxyd.health.look import Around
