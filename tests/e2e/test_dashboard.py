@@ -185,6 +185,11 @@ async def test_logging_in_and_out(page, gateway, origin):
     await page.sees("Overview", "h1")
     await page.sees("ann")
     assert await page.js("document.cookie + JSON.stringify({...localStorage, ...sessionStorage})") == "{}"
+    await page.call("Network.clearBrowserCookies")
+    await page.sees("Your session has ended")
+    await page.write("[name=token]", TOKEN)
+    await page.press("Enter")
+    await page.sees("Overview", "h1")
     await page.click("Log out")
     await page.sees("Admin token")
     await page.js("location.hash = '#/?range=1h'; location.reload()")
@@ -212,10 +217,30 @@ async def test_the_keyboard_is_enough(page, gateway, origin):
     await page.until(f"{spoken} !== {json.dumps(last)}")
     await page.press("Escape")
     assert await page.js("[...document.querySelectorAll('.tip')].every((one) => one.hidden)")
+
+
+async def test_it_asks_while_somebody_looks(page, gateway, origin):
+    """Not while it is paused or hidden; where there is no answer, it says so, and tries again."""
+    one = await gateway((await origin(OK)).port, admin_listen="127.0.0.1:0")
+    await page.open(one.admin_url)
+    await page.sees("taken over")
     await page.click("Pause")
     await page.sees("Paused", ".live")
     await page.click("Resume")
     await page.sees("Live", ".live")
+    hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true});"
+    turn = hide + "document.dispatchEvent(new Event('visibilitychange'))"
+    await page.js(turn % "true")
+    await page.sees("Paused", ".live")
+    await page.js(turn % "false")
+    await page.sees("Live", ".live")
+    conditions = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    await page.call("Network.enable")
+    await page.call("Network.emulateNetworkConditions", offline=True, **conditions)
+    await page.sees("No answer", ".live")
+    await page.call("Network.emulateNetworkConditions", offline=False, **conditions)
+    await page.sees("Live", ".live")
+    assert page.complaints == []
 
 
 @needs_axe

@@ -99,7 +99,7 @@ export function lineChart({ label, format, tick = format, scale, series, marks =
     return timeTicks(start, data.end, Math.max(2, Math.floor(width / 80))).map((time) => {
       const place = x((time - start) / data.step)
       if (place < MARGIN.left || place > width - MARGIN.right) return null
-      const anchor = place > width - 40 ? "end" : place < MARGIN.left + 24 ? "start" : "middle"
+      const anchor = place > width - 24 ? "end" : place < MARGIN.left + 24 ? "start" : "middle"
       return [svg("line", { class: "grid upright", x1: place, x2: place, y1: MARGIN.top, y2: height - MARGIN.bottom }),
         svg("text", { class: "tick", x: place, y: height - 7, "text-anchor": anchor }, timeOfDay(time, false))]
     })
