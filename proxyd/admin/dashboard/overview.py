@@ -96,7 +96,7 @@ _NOBODY: Final = (None, None, None)
 
 
 async def series_of_route(ring: Ring, now: float, budget: tuple[float, float], route: str) -> dict[str, Any]:
-    """Return the columns of one route; where it had no requests, its rates are 0."""
+    """Return the columns of one route; where it had no requests, its rates are 0, and null where that is not known."""
     end = ring.end(now)
     width = COLUMNS.index("websockets")
     rows: list[tuple[float | None, ...]] = []
@@ -104,9 +104,12 @@ async def series_of_route(ring: Ring, now: float, budget: tuple[float, float], r
         if not (number + 1) % SLICE:
             await asyncio.sleep(0)
         counts = Counts()
-        if one is not None and route in one.routes:
+        if one is None or (route not in one.routes and len(one.routes) >= ring.scale.busiest):
+            rows.append((None,) * width)  # it was not seen, or not among those that were kept
+            continue
+        if route in one.routes:
             counts.add_packed(one.routes[route])
-        rows.append((None,) * width if one is None else row_of(counts, one.seconds))
+        rows.append(row_of(counts, one.seconds))
     return {
         **_times(ring, end),
         "route": route,

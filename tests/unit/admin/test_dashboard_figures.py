@@ -15,7 +15,7 @@ from proxyd.admin.dashboard.sampler import Sampler
 from proxyd.telemetry.events import _output
 from proxyd.telemetry.histogram import EDGES, FINE
 from proxyd.telemetry.meter import RouteMeter
-from proxyd.telemetry.source import ConfigState
+from proxyd.telemetry.source import ConfigState, DatabaseState
 from proxyd.telemetry.tally import Tally
 
 
@@ -201,6 +201,9 @@ async def test_rings_do_not_grow(sampler, clock, gateway):
     assert {"r59", "r20"} <= kept.routes.keys()
     assert "r19" not in kept.routes
     assert kept.row[0] == sum(range(61))  # of all of them
+    for name, rate in (("r20", 21.0), ("r19", None)):  # nobody knows of the latter, which is not nothing
+        told = await series_of_route(sampler.rings["5m"], sampler.at, (0.02, 0.04), name)
+        assert told["columns"]["requests"][-1] == rate
     await second(sampler, clock, 400)
     assert len(list(sampler.rings["5m"].window(int(clock.at)))) == 300
 
@@ -238,6 +241,19 @@ async def test_the_overview_has_the_busiest_first(sampler, clock, gateway):
     assert (told["limited"], told["requests"], told["now"]["requests"]) == (30, 32, 32.0)
     (worker,) = told["workers"]
     assert (worker["cpu"], worker["lag"], worker["memory"]) == (0.25, EDGES[3], 1000)
+
+
+async def test_a_database_that_is_away_is_among_the_stores(sampler, clock):
+    """With the reason, and since when."""
+    state = ConfigState(SimpleNamespace(time=clock.time))
+    away = DatabaseState(reachable=False, since=5.0, error="no route to host", revision=7, applied=6)
+    (store,) = (await overview(sampler, Tables(sampler), "5m", state, away))["stores"]
+    assert (store["kind"], store["up"], store["since"], store["error"]) == (
+        "database",
+        False,
+        5.0,
+        "no route to host",
+    )
 
 
 async def test_tables_are_added_up_once_for_each_place(sampler, clock, gateway):
