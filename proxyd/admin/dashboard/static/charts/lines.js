@@ -12,7 +12,8 @@ const ROWS = 60 // of the table, the newest ones
  *
  * `label` names it; `format(value)` writes values with their unit, `tick(value)` those at the axis; `scale` is one of scale.js.
  * `series` are {key, label, tone (1 to 5), dash, fill}; `marks` are lines across: {value, label, tone}.
- * The element has `.update({end, step, points, columns})`, where a column is an array of numbers and nulls, and `.clear(text)`.
+ * The element has `.update({end, step, points, columns})`, where a column is an array of numbers and nulls, and `.reset()`, for figures
+ * that have nothing to do with those before.
  */
 export function lineChart({ label, format, tick = format, scale, series, marks = [], height = 220, note = null, none = "Nothing in this time" }) {
   const hidden = new Set()
@@ -53,12 +54,7 @@ export function lineChart({ label, format, tick = format, scale, series, marks =
     draw()
     if (details.open) tabulate()
   }
-  root.clear = (text) => {
-    data = null
-    nothing.textContent = text
-    look(null)
-    draw()
-  }
+  root.reset = () => scale.reset()
   return root
 
   // --- drawing ---

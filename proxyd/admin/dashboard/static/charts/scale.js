@@ -15,9 +15,7 @@ export class Linear {
   constructor({ least = 1, count = 4 } = {}) {
     this.count = count
     this.least = least
-    this.max = 0
-    this.small = 0
-    this.fit(0)
+    this.reset()
   }
 
   /** Make room for a value. */
@@ -30,6 +28,13 @@ export class Linear {
       this.step = step
       this.small = 0
     }
+  }
+
+  /** Forget what there was: other figures follow. */
+  reset() {
+    this.max = 0
+    this.small = 0
+    this.fit(0)
   }
 
   /** Return the place of a value, from 0 at the bottom to 1. */
@@ -53,6 +58,8 @@ export class Logarithmic {
   fit(value) {
     while (value > this.to) this.to *= 10
   }
+
+  reset() {}
 
   at(value) {
     if (value <= this.from) return 0

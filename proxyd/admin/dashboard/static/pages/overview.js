@@ -65,6 +65,7 @@ export async function mount(root, { query, signal }) {
 
   function reset() {
     setQuery({ range: range === "5m" ? null : range, route: route || null })
+    drawn.reset()
     again.every(EVERY[range])
     again.now()
   }

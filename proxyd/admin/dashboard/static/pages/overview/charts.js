@@ -8,7 +8,7 @@ import { h, replace } from "../../dom.js"
 
 const PERCENTILES = [["p50", 1, null], ["p95", 2, "dashed"], ["p99", 3, "dotted"]]
 
-/** Return {elements, update(own, all, budget)}: `own` are the figures of the route that was chosen, `all` those of all. */
+/** Return {elements, reset(), update(own, all, budget)}: `own` are the figures of the route that was chosen, `all` those of all. */
 export function charts() {
   const requests = lineChart({
     label: "Requests per second", format: rate, tick: compact, scale: new Linear({ least: 5 }),
@@ -61,6 +61,10 @@ export function charts() {
       card({ title: "Errors", subtitle: "Answers by class" }, errors),
       card({ title: "Connections", subtitle: "The highest number in each step, of all routes", wide: true }, open),
     ],
+    /** Other figures follow: of another route, or of another range. */
+    reset() {
+      for (const one of [requests, errors, open]) one.reset()
+    },
     update(own, all, budget) {
       last = { ...own, budget: budget ?? own.budget }
       if (!made) showLatency(last.budget)
