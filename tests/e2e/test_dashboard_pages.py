@@ -172,6 +172,27 @@ async def test_without_a_database_an_edit_is_yaml(page, shop):
     assert (service.name, service.retries) == ("backend", 7)
 
 
+async def test_yaml_of_what_belongs_to_another_names_it(page, shop):
+    """A target of an upstream, and a key of a consumer, load as they are shown beside the others."""
+    await page.open(f"{shop.admin_url}/#/edit/targets?within=upstreams/up/targets")
+    await page.write("input[name=target]", "10.1.2.3:80")
+    await page.press("Enter")
+    await page.sees("YAML for the file")
+    target = await page.js("document.querySelector('dialog pre').innerText")
+    await page.open("about:blank")
+    await page.open(f"{shop.admin_url}/#/edit/key-auths?within=consumers/ann/key-auth")
+    await page.write("input[name=name]", "ci")
+    await page.js("document.querySelector('details').open = true")
+    await page.write("[name=key]", "a-very-long-key")
+    await page.click("Show YAML")
+    await page.sees("YAML for the file")
+    key = await page.js("document.querySelector('dialog pre').innerText")
+    text = f'_format_version: "3.0"\nupstreams: [{{name: up}}]\nconsumers: [{{username: ann}}]\n{target}\n{key}\n'
+    loaded = shop._take(text).configuration
+    assert [one.target for one in loaded.targets.values()] == ["10.1.2.3:80"]
+    assert [one.name for one in loaded.keyauth_credentials.values()] == ["ci"]
+
+
 @needs_axe
 async def test_everybody_can_use_the_pages(page, shop):
     """Axe has no serious findings, in light and dark, and nothing is wider than a phone."""

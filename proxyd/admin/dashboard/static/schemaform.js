@@ -20,7 +20,7 @@ function kindOf(schema) {
 
 /**
  * Make a form's fields. `main` are those that are shown at first, `choices` has the options of references by field ([id, name]).
- * Returns {element, read(), tell(fields)}: `read` gives the values, with null for what is not set, and raises what a form shows.
+ * Returns {element, names, read(), tell(fields)}: `read` gives the values, with null for what is not set, and raises what a form shows.
  */
 export function schemaFields({ schema, root = schema, value = {}, main = null, choices = {}, skip = [], onChange = () => {}, path = [] }) {
   const parts = []
@@ -36,6 +36,7 @@ export function schemaFields({ schema, root = schema, value = {}, main = null, c
     : rest.map((one) => one.element)
   return {
     element: h("div", { class: "fields" }, first.map((one) => one.element), more),
+    names: parts.map((one) => one.name),
     read() {
       return Object.fromEntries(parts.map((one) => [one.name, one.read()]))
     },

@@ -10,6 +10,13 @@ function scalar(value) {
   return PLAIN.test(value) && !WORDS.test(value) ? value : JSON.stringify(value)
 }
 
+/** A text of several lines, such as PEM, as it is; null for what cannot be written so. */
+function block(value, indent) {
+  if (typeof value !== "string" || !/^\S[^\t\r]*\S\n?$/.test(value) || !value.trimEnd().includes("\n")) return null
+  if (value.split("\n").some((line) => line.endsWith(" ")) || value.endsWith("\n\n")) return null
+  return `${value.endsWith("\n") ? "|" : "|-"}\n${value.trimEnd().split("\n").map((line) => (line ? indent + line : "")).join("\n")}`
+}
+
 const isMapping = (value) => value !== null && typeof value === "object" && !Array.isArray(value)
 const isShort = (list) => list.every((one) => one === null || typeof one !== "object") && JSON.stringify(list).length < 70
 
@@ -24,7 +31,8 @@ export function yaml(value, indent = "") {
   if (!entries.length) return "{}"
   return entries.map(([name, one]) => {
     const inline = !(one !== null && typeof one === "object") || (Array.isArray(one) && isShort(one)) || (isMapping(one) && !Object.keys(one).length)
-    const text = inline ? ` ${yaml(one)}` : `\n${yaml(one, Array.isArray(one) ? indent : `${indent}  `)}`
+    const lines = block(one, `${indent}  `)
+    const text = lines ? ` ${lines}` : inline ? ` ${yaml(one)}` : `\n${yaml(one, Array.isArray(one) ? indent : `${indent}  `)}`
     return `${indent}${PLAIN.test(name) ? name : JSON.stringify(name)}:${text}`
   }).join("\n")
 }
@@ -48,7 +56,7 @@ export function declared(entity, schema, known = {}, keep = []) {
     if (["created_at", "updated_at"].includes(name) || (name === "id" && nameOf(entity) !== entity.id?.slice(0, 8))) continue
     const plain = keep.includes(name) && !isMapping(value)
     const kept = plain ? value : name in known && value?.id ? known[name](value.id) : without(value, schema?.properties?.[name], schema)
-    if (kept !== undefined && kept !== null) found[name] = kept
+    if (kept !== undefined && kept !== null) found[name] = name === "snis" && Array.isArray(value) && !schema?.properties?.snis ? value.map((one) => ({ name: one })) : kept
   }
   return found
 }

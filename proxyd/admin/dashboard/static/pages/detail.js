@@ -130,17 +130,17 @@ function related(collection, entity, at, below, writable, signal) {
     const rows = below.collection === "targets" ? (await api.get(`${at}/health`, { signal })).data : await api.all(`/${within}`, { signal })
     const columns = columnsOf(below.collection, known).filter((one) => one.key !== "service" && (one.key !== "scope" || collection !== "routes"))
     if (below.collection === "targets") columns.splice(2, 0, { key: "health", label: "Health", render: health })
-    if (writable) columns.push({ key: "actions", label: "Change", sortable: false, render: (row) => actions(row, load) })
+    if (writable) columns.push({ key: "actions", label: "Change", sortable: false, render: actions })
     made.hidden = !rows.length && !writable && collection === "consumers" && below.collection !== "plugins"
     return table({ caption: kind.title, columns, rows, none: `No ${kind.noun}` })
   })
-  const actions = (row, reload) => h("span", { class: "actions nowrap" },
+  const actions = (row) => h("span", { class: "actions nowrap" },
     below.collection !== "key-auths" && h("a", { class: "button quiet bare", href: editLink(below.collection, { id: row.id, within }), "aria-label": `Edit ${nameOf(row)}`, title: "Edit" }, icon("edit")),
     button("", { kind: "quiet", icon: "trash", label: `Delete ${nameOf(row)}`, onClick: async () => {
       if (!await confirmed({ title: `Delete ${nameOf(row)}?`, text: `The ${kind.noun} goes. The audit log can bring it back.`, label: "Delete", danger: true })) return
       try {
         await api.delete(`/${within}/${row.id}`)
-        reload()
+        dispatchEvent(new HashChangeEvent("hashchange")) // the chain has changed, too
       } catch (error) { toast("bad", error.message) }
     } }))
   const add = below.collection === "key-auths" ? "#/keys" : editLink(below.collection, { within })

@@ -5,7 +5,7 @@ import { api, may } from "../api.js"
 import { dialog, toast } from "../dialogs.js"
 import { diffView } from "../diff.js"
 import { h, replace } from "../dom.js"
-import { COLLECTIONS, hasDatabase, nameOf } from "../entities.js"
+import { COLLECTIONS, hasDatabase, modelName, nameOf } from "../entities.js"
 import { field } from "../forms.js"
 import { go, link } from "../router.js"
 import { changes, compacted, schemaFields } from "../schemaform.js"
@@ -36,7 +36,7 @@ export async function mount(root, { params, query, signal }) {
   document.title = `${title} · proxyd`
   const back = entity && COLLECTIONS[within] ? link(`/${collection}/:id`, { id: entity.id }) : `#/${within.split("/").slice(0, 2).join("/")}`
   root.append(pageHeader({ title, back: { href: back, label: "Back" } }))
-  const owner = ownerOf(within)
+  const owner = await ownerOf(within, named, signal)
   if (!stored) root.append(notice("info", "There is no database", "The declarative file is the truth: what you make here is YAML to put into it."))
   const place = h("div", {})
   root.append(card({ title: "Settings" }, place))
@@ -59,11 +59,14 @@ async function references(signal, collection) {
   return found
 }
 
-/** The reference that a path gives: services/ID/routes is a route of that service. */
-function ownerOf(within) {
-  const [parent, id] = within.split("/")
+/** The reference that a path gives: services/ID/routes is a route of that service. Its name is put among those known. */
+async function ownerOf(within, named, signal) {
+  const [parent, wanted] = within.split("/")
+  if (!wanted) return {}
   const name = Object.keys(REFERENCES).find((one) => REFERENCES[one] === parent)
-  return id ? { [name]: { id: decodeURIComponent(id) } } : {}
+  const found = await api.get(`/${parent}/${wanted}`, { signal })
+  named[name] = [...(named[name] ?? []), [found.id, nameOf(found)]]
+  return { [name]: { id: found.id } }
 }
 
 async function withConfig(schema, name, signal) {
@@ -98,7 +101,7 @@ function editor({ place, collection, within, kind, schema, entity, fresh, at, na
     judging += 1
     const mine = judging
     try {
-      const { id, created_at, updated_at, ...value } = compacted(now())
+      const value = Object.fromEntries(Object.entries(compacted(now())).filter(([name]) => name in schema.properties && !GIVEN.includes(name)))
       await api.post(collection === "plugins" ? "/schemas/plugins/validate" : `/schemas/${WAYS[collection] ?? collection}/validate`, value, { signal })
       if (mine !== judging) return true
       inner.tell({})
@@ -116,7 +119,7 @@ function editor({ place, collection, within, kind, schema, entity, fresh, at, na
     inner.tell(error.fields ?? {})
     replace(verdict)
     const whole = error.fields?.["@entity"]
-    const elsewhere = Object.keys(error.fields ?? {}).filter((name) => name !== "@entity" && skip.includes(name))
+    const elsewhere = Object.keys(error.fields ?? {}).filter((name) => name !== "@entity" && !inner.names.includes(name))
     if (whole || elsewhere.length || !Object.keys(error.fields ?? {}).length) replace(problem, whole ? [whole].flat().join("; ") : error.message)
     else replace(problem)
   }
@@ -135,7 +138,7 @@ function editor({ place, collection, within, kind, schema, entity, fresh, at, na
       place.querySelector("[aria-invalid]")?.focus()
       return
     }
-    if (!stored) return void showYaml(collection, text(value), owner, names)
+    if (!stored) return void showYaml(collection, text(value))
     await review(value)
   }
 
@@ -196,9 +199,8 @@ async function takeBack(collection, id) {
   }
 }
 
-function showYaml(collection, text, owner, names) {
-  const below = Object.entries(owner).map(([name, one]) => `${name}: ${names[name]?.(one.id) ?? one.id}\n`).join("")
-  const body = `${collection.replaceAll("-", "_")}:\n- ${(below && !text.includes(below) ? below + text : text).replaceAll("\n", "\n  ")}`
+function showYaml(collection, text) {
+  const body = `${modelName(collection)}:\n- ${text.replaceAll("\n", "\n  ")}`
   dialog({ title: "YAML for the file", wide: true, body: () => [
     h("p", { class: "muted lead" }, "Put this into the declarative file, and reload. Secrets are hidden: put them in, or {vault://env/NAME}."),
     code(body, { label: "YAML" })] })
