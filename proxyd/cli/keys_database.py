@@ -94,7 +94,9 @@ class DatabaseKeys:
         except Refusal as refusal:
             if refusal.status == 404:  # noqa: PLR2004  # not found
                 raise CommandError(f"there is no key {wanted} in the database") from None
-            raise CommandError(str(refusal.document["message"])) from None
+            fields = refusal.document.get("fields") or {"": refusal.document["message"]}
+            said = "; ".join(f"{name}: {told}".removeprefix(": ") for name, told in fields.items())
+            raise CommandError(said) from None
 
     def _text(self) -> str:
         try:

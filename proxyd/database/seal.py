@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from proxyd.clock import Clock
 from proxyd.crypto.api_keys import PREFIX, KeyText, KeyTextError
 from proxyd.errors import ProxydError
 from proxyd.model.credentials import kong_digest
@@ -11,6 +12,9 @@ from proxyd.model.credentials import kong_digest
 if TYPE_CHECKING:
     from proxyd.database.entries import Document
     from proxyd.model.settings import Settings
+
+
+LONGEST: Final = 100_000_000  # seconds of a ttl, which are three years: what is longer is left for validation
 
 
 class SealError(ProxydError):
@@ -28,11 +32,30 @@ def seal(collection: str, document: Document, settings: Settings) -> Document:
     Raises SealError.
     """
     key, password = document.get("key"), document.get("password")
-    if collection == "keyauth_credentials" and isinstance(key, str) and key:
-        return _with_hash(document, key, settings)
+    if collection == "keyauth_credentials":
+        document = _with_end(document)
+        if isinstance(key, str) and key and not _is_reference(key):
+            return _with_hash(document, key, settings)
     if collection == "basicauth_credentials" and isinstance(password, str) and password:
+        if _is_reference(password):
+            raise SealError(
+                "password", "is kept as a hash, of which a reference tells nothing: give the password"
+            )
         return _with_digest(document, password, settings)
     return document
+
+
+def _is_reference(text: str) -> bool:
+    """Whether a secret stands elsewhere, in the environment."""
+    return text.startswith("{vault://") and text.endswith("}")
+
+
+def _with_end(document: Document) -> Document:
+    """Say when a key ends, and not for how long it lives: that would be counted anew from each load."""
+    ttl = document.get("ttl")
+    if not isinstance(ttl, int) or isinstance(ttl, bool) or not 0 <= ttl <= LONGEST:
+        return document
+    return {**document, "ttl": None, "expires_at": Clock().time() + ttl if ttl else None}
 
 
 def _with_hash(document: Document, key: str, settings: Settings) -> Document:

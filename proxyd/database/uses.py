@@ -23,16 +23,18 @@ if TYPE_CHECKING:
             """Return them; raises DatabaseError."""
 
 
-EVERY: Final = 5.0  # seconds between two batches
+EVERY: Final = 5.0  # seconds between two batches for a database
+SOON: Final = 1.0  # seconds between two of a worker for its master
 
 
 class Uses:
     """Gathers times by credential, in seconds since the epoch, and writes them in batches where there is a ``keeper``.
 
-    Without one they are known since the process began, as far as there is room.
+    Without one they are known since the process began, as far as there is room. ``every`` so many seconds is a batch.
     """
 
-    def __init__(self, keeper: Keeper | None = None) -> None:
+    def __init__(self, keeper: Keeper | None = None, every: float = EVERY) -> None:
+        self._every = every
         self._heard: dict[str, float] = {}
         self._unwritten: dict[str, float] = {}
         self._take: Callable[[], Mapping[str, float]] = dict
@@ -86,5 +88,5 @@ class Uses:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(self._every)
             await self.write()

@@ -16,7 +16,7 @@ from proxyd.admin.servers import start_servers
 from proxyd.apps.host import Apps
 from proxyd.clock import Clock, DeadlineWheel
 from proxyd.control.status import status_app
-from proxyd.database.uses import Uses
+from proxyd.database.uses import SOON, Uses
 from proxyd.downstream.listener import Connections, Listener
 from proxyd.errors import ConfigError, Place, Problem
 from proxyd.gateway.forwarded import TrustedIPs
@@ -118,7 +118,7 @@ class Worker:
         self._texts = texts or Texts()
         self._given = given or {}
         self.database = database
-        self.uses = Uses(database.store if database is not None else keeper)
+        self.uses = Uses(database.store) if database is not None else Uses(keeper, SOON)
         self._counters = (counters, under_way)
         self.reports = Reports(figures)
         self._name = name
