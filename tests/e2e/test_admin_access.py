@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from signal import SIGUSR1
+from signal import SIGTERM, SIGUSR1
 
 import pytest
 import trustme
+from e2e_command import proxyd
 from e2e_gateway import config_for
 from e2e_tls import pem, trusting
 from e2e_wire import OK
@@ -112,3 +113,42 @@ async def test_a_gateway_with_an_open_route_does_not_start(gateway, origin, monk
         ConfigError, match="admin_listen: neither roles nor public is declared for POST /anything"
     ):
         await gateway((await origin(OK)).port, admin_listen="127.0.0.1:0")
+
+
+@pytest.mark.parametrize("start", ["run", "gang"])
+async def test_what_is_undone_runs_again(run, gang, origin, ask, raw, tmp_path, start):
+    """In one process, or in every worker; the file of the log has what the database has."""
+    upstream, file, socket = await origin(OK), tmp_path / "audit.log", tmp_path / "admin.sock"
+    database = {"PROXYD_DATABASE": f"sqlite:///{tmp_path / 'proxyd.db'}"}
+    migrated = proxyd("migrate", env=database)
+    assert migrated.returncode == 0, migrated.stderr
+    one = await {"run": run, "gang": gang}[start](
+        {"_format_version": "3.0"},
+        PROXYD_ADMIN_LISTEN=f"unix:{socket}",
+        PROXYD_ADMIN_TOKENS=TOKENS,
+        PROXYD_ADMIN_AUDIT_LOG=str(file),
+        **database,
+    )
+    admin = ask(socket, headers={"Kong-Admin-Token": ADMIN})
+    url = f"http://127.0.0.1:{upstream.port}"
+    assert (await admin.post("/services", json={"name": "s", "url": url})).status_code == 201
+    assert (await admin.post("/services/s/routes", json={"name": "r", "paths": ["/a"]})).status_code == 201
+    assert (await admin.patch("/routes/r", json={"paths": ["/b"]})).status_code == 200
+
+    async def statuses(path):
+        """Return what several connections are answered, which are those of several workers."""
+        wires = [await raw(one.port) for _ in range(8)]
+        return {(await wire.ask(b"GET %b HTTP/1.1\r\nHost: h\r\n\r\n" % path)).status for wire in wires}
+
+    assert (await statuses(b"/a"), await statuses(b"/b")) == ({404}, {200})
+    (update, *_) = (await admin.get("/audit")).json()["data"]
+    assert (update["before"]["paths"], update["after"]["paths"]) == (["/a"], ["/b"])
+    undone = await admin.post(f"/audit/{update['id']}/undo")
+    assert undone.status_code == 200, undone.text
+    assert (await statuses(b"/a"), await statuses(b"/b")) == ({200}, {404})
+    whole = (await admin.get("/audit")).json()["data"]
+    assert [entry["action"] for entry in whole] == ["update", "update", "create", "create"]
+    process = one if start == "run" else one.one
+    process.signal(SIGTERM)
+    assert await process.ended() == 0
+    assert [json.loads(line) for line in file.read_text().splitlines()] == whole[::-1]
