@@ -70,9 +70,9 @@ class Refusal(Exception):  # noqa: N818  # what is asked for is at fault
         return cls(400, {**document, "fields": {"@referenced_by": by}})
 
     @classmethod
-    def used_by(cls, certificate: str, service: str) -> Self:
-        """Refuse to delete a CA certificate that a service lists."""
-        message = f"ca certificate {certificate} is still referenced by services (id = {service})"
+    def used_by(cls, certificate: str, collection: str, identity: str) -> Self:
+        """Refuse to delete a CA certificate that an entity lists."""
+        message = f"ca certificate {certificate} is still referenced by {collection} (id = {identity})"
         return cls(400, {"name": "referenced by others", "code": 19, "message": message})
 
     @classmethod

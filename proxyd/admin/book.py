@@ -83,8 +83,14 @@ def _references(collection: str, document: Mapping[str, Any]) -> Iterator[tuple[
         identity = document.get(field)
         if isinstance(identity, str):
             yield parent, identity
-    if collection == "services":
-        listed = document.get("ca_certificates")
-        for identity in listed if isinstance(listed, list) else ():
-            if isinstance(identity, str):
-                yield "ca_certificates", identity.lower()
+    for identity in listed_authorities(collection, document):
+        yield "ca_certificates", identity
+
+
+def listed_authorities(collection: str, document: Mapping[str, Any]) -> list[str]:
+    """Return the ids of CA certificates that a service, or the settings of a plugin, lists."""
+    holder = document.get("config") if collection == "plugins" else document
+    listed = holder.get("ca_certificates") if isinstance(holder, dict) else None
+    if collection not in {"services", "plugins"} or not isinstance(listed, list):
+        return []
+    return [identity.lower() for identity in listed if isinstance(identity, str)]

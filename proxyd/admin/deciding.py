@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from proxyd.admin.answers import Refusal
+from proxyd.admin.book import listed_authorities
 from proxyd.admin.checking import resolved
 from proxyd.admin.show import MASK
 from proxyd.admin.typed import merged_document
@@ -241,9 +242,10 @@ def _random() -> str:
 
 def _delete(book: Book, collection: str, entry: Entry, changes: dict[tuple[str, str], Change]) -> None:
     if collection == "ca_certificates":
-        for service in book.all("services").values():
-            if entry.id in (service.document.get("ca_certificates") or ()):
-                raise Refusal.used_by(entry.id, service.id)
+        for holder in ("services", "plugins"):
+            for one in book.all(holder).values():
+                if entry.id in listed_authorities(holder, one.document):
+                    raise Refusal.used_by(entry.id, holder, one.id)
     changes[collection, entry.id] = Change(collection, entry.id, None)
     for child, name, below in book.referring(collection, entry.id):
         if (child, name) in _RESTRICTED:

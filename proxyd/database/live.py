@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from proxyd.database.entries import Contents, DatabaseError
 from proxyd.database.seeding import replacing
 from proxyd.database.text import compose, frame_of, write
+from proxyd.database.usable import refuse_unusable
 from proxyd.errors import ConfigError
 from proxyd.model.document import DATABASE
 from proxyd.telemetry.events import get_logger
@@ -96,8 +97,10 @@ class Live:
         )
 
     def load(self, text: str) -> Loaded:
-        """Load a text that was made of contents; raises ConfigError."""
-        return self._read(text, DATABASE)
+        """Load a text that was made of contents; raises ConfigError, also for what a worker could not use."""
+        loaded = self._read(text, DATABASE)
+        refuse_unusable(loaded)
+        return loaded
 
     def text(self, file: str | None = None) -> str:
         """Return the text of the contents, in the frame of the file as it is now; raises ConfigError."""

@@ -13,8 +13,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from store_case import StoredSource
 
 from proxyd.admin.app import admin_app
+from proxyd.downstream.certificates import self_signed
 
 GUIDE = (Path(__file__).parents[3] / "docs/admin.md").read_text()
+CERT, KEY = self_signed()
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
@@ -231,16 +233,37 @@ async def test_forms_are_read_as_kong_reads_them(api, kind):
 
 async def test_a_certificate_takes_its_names_with_it(api):
     """They are entities of their own, made and deleted with the list."""
-    one = await api.post("/certificates", {"cert": "CERT", "key": "KEY", "snis": ["a.example", "b.example"]})
+    one = await api.post("/certificates", {"cert": CERT, "key": KEY, "snis": ["a.example", "b.example"]})
     assert one["key"] == "<hidden>"
     names = [sni["name"] for sni in (await api.get(f"/certificates/{one['id']}/snis"))["data"]]
     assert sorted(names) == ["a.example", "b.example"]
     await api.patch(f"/certificates/{one['id']}", {"snis": ["b.example", "c.example"]})
     names = [sni["name"] for sni in (await api.get("/snis"))["data"]]
     assert sorted(names) == ["b.example", "c.example"]
-    await api.post("/certificates", {"cert": "CERT", "key": "KEY", "snis": ["b.example"]}, 400)
+    await api.post("/certificates", {"cert": CERT, "key": KEY, "snis": ["b.example"]}, 400)
     await api.delete(f"/certificates/{one['id']}")
     assert (await api.get("/snis"))["data"] == []
+
+
+async def test_what_no_worker_could_use_is_refused(api):
+    """It would keep everything that is written after it from running."""
+    refusal = await api.post("/certificates", {"cert": CERT, "key": self_signed()[1]}, 400)
+    assert list(refusal["fields"]) == ["cert"]
+    refusal = await api.post("/ca_certificates", {"cert": CERT.replace("M", "?")}, 400)
+    assert list(refusal["fields"]) == ["cert"]
+    asks = {"name": "mtls-auth", "config": {"ca_certificates": [UNKNOWN]}}
+    refusal = await api.post("/plugins", asks, 400)
+    assert list(refusal["fields"]["config"]) == ["ca_certificates"]
+    authority = await api.post("/ca_certificates", {"cert": CERT})
+    asks["config"]["ca_certificates"] = [authority["id"]]
+    plugin = await api.post("/plugins", asks)
+    refusal = await api.ask("DELETE", f"/ca_certificates/{authority['id']}", None, 400)
+    assert (refusal["code"], plugin["id"] in refusal["message"]) == (19, True)
+    await api.post("/services", {"name": "s", "host": "h", "ca_certificates": [authority["id"]]})
+    await api.delete(f"/plugins/{plugin['id']}")
+    await api.ask("DELETE", f"/ca_certificates/{authority['id']}", None, 400)
+    await api.delete("/services/s")
+    await api.delete(f"/ca_certificates/{authority['id']}")
 
 
 async def test_masked_secrets_that_come_back_stay_what_they_are(api):

@@ -1,0 +1,51 @@
+"""What a load does not look at and a start would trip over: certificates whose PEM is none, or that are not there.
+
+An entity that nobody can run would keep all that is written after it from running.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from proxyd.crypto.certificate import TlsError, load_chain, parse_pem, read_pem
+from proxyd.errors import ConfigError, Place, Problem
+from proxyd.model.document import DATABASE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from proxyd.model.load import Loaded
+
+
+def refuse_unusable(loaded: Loaded) -> None:
+    """Raise ConfigError with everything in a configuration of a database that no worker could use."""
+    problems = [Problem(Place(DATABASE), path, reason) for path, reason in _unusable(loaded)]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _unusable(loaded: Loaded) -> Iterator[tuple[str, str]]:
+    configuration = loaded.configuration
+    for one in configuration.certificates.values():
+        for field, cert, key in (("cert", one.cert, one.key), ("cert_alt", one.cert_alt, one.key_alt)):
+            if cert and key and (reason := _of_pair(cert, key)):
+                yield f"certificates/{one.id}.{field}", reason
+    for authority in configuration.ca_certificates.values():
+        try:
+            parse_pem(read_pem(authority.cert))
+        except TlsError as error:
+            yield f"ca_certificates/{authority.id}.cert", str(error)
+    for identity, config in loaded.plugin_configs.items():
+        for index, wanted in enumerate(getattr(config, "ca_certificates", None) or ()):
+            if wanted not in configuration.ca_certificates:
+                path = f"plugins/{identity}.config.ca_certificates[{index}]"
+                yield path, "there is no CA certificate with this id"
+
+
+def _of_pair(cert: str, key: str) -> str:
+    try:
+        load_chain(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), read_pem(cert), read_pem(key))
+    except TlsError as error:
+        return str(error)
+    return ""
