@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
+from yarl import URL
 
 from proxyd.health.look import DownError, context_of
+from proxyd.model.listen import is_loopback
+from proxyd.model.places import Tls
 
 if TYPE_CHECKING:
     from proxyd.health.look import Around
@@ -19,7 +24,7 @@ class PostgresLook:
     def __init__(self, config: Postgres, timeout: float) -> None:
         self._config = config
         self._timeout = timeout
-        self._tls = context_of(config.tls) if config.tls is not None else None
+        self._tls = context_of(tls) if (tls := tls_of(config)) is not None else None
 
     def __repr__(self) -> str:
         return "<PostgresLook>"
@@ -38,12 +43,30 @@ class PostgresLook:
             asyncpg.PostgresError
         ) as error:  # what the server says: it names users and databases, and no password
             raise DownError(str(error).partition("\n")[0]) from error
+        except ssl.SSLError:  # some of which are ValueErrors, too
+            raise
         except (asyncpg.InterfaceError, ValueError) as error:
             raise DownError(f"cannot be asked: {type(error).__name__}") from error
         return {}
 
     async def close(self) -> None:
         """Nothing is kept."""
+
+
+def tls_of(config: Postgres) -> Tls | None:
+    """Return the TLS that is wanted; None: as sslmode says, or none at all for this machine.
+
+    Without a word, a server elsewhere is verified, as that of the setting ``database`` is.
+    """
+    if config.tls is not None:
+        return config.tls
+    url = URL(config.url)
+    mode = url.query.get("sslmode", os.environ.get("PGSSLMODE", ""))
+    if mode == "verify-full" and "sslrootcert" not in url.query and "PGSSLROOTCERT" not in os.environ:
+        return Tls()  # whom the system trusts: asyncpg would want a file
+    host = url.query.get("host", url.host or "")
+    near = not host or host.startswith("/") or host == "localhost" or is_loopback(host)
+    return None if mode or near else Tls()
 
 
 def make(config: Postgres, around: Around) -> PostgresLook:

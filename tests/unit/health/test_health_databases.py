@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import ssl
 
 import pytest
@@ -11,6 +13,10 @@ from mongo_case import MongoServer
 from postgresql_case import PASSWORD, PostgresServer
 from redis_case import free_port
 from s3_case import SECRET
+
+from proxyd.health.kinds.postgres import tls_of
+from proxyd.model.indicators import Postgres
+from proxyd.model.places import Tls
 
 # PyMongo leaves a socket to the collector where it is closed while it connects.
 UNCLOSED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -53,6 +59,48 @@ async def test_postgres_without_tls_is_told_so(seen, postgres):
     found = await seen("postgres", {"url": postgres_url(postgres), "tls": {}})
     assert found["status"] == "down"
     assert PASSWORD not in found["message"]
+
+
+@pytest.mark.parametrize(
+    ("url", "verified"),
+    [
+        ("postgresql://u:p@db.internal/x", True),
+        ("postgresql://u:p@127.0.0.1:5432/x", False),
+        ("postgresql://localhost/x", False),
+        ("postgresql://u@h/x?host=/run/postgresql", False),
+        ("postgresql://u:p@db.internal/x?sslmode=prefer", False),
+        ("postgresql://u:p@127.0.0.1/x?sslmode=verify-full", True),
+        ("postgresql://u:p@db.internal/x?sslmode=verify-full&sslrootcert=/ca.pem", False),
+    ],
+)
+def test_a_server_elsewhere_is_verified_unless_the_dsn_says_otherwise(monkeypatch, url, verified):
+    """By whom the system trusts; what sslmode says is left to the client, but for files that nobody has named."""
+    monkeypatch.delenv("PGSSLMODE", raising=False)
+    assert tls_of(Postgres(url=url)) == (Tls() if verified else None)
+
+
+async def test_postgres_is_verified_as_the_record_says(seen, tmp_path_factory):
+    """By its authority and under its name; an unknown authority is told."""
+    authority, directory = trustme.CA(), tmp_path_factory.mktemp("tls")
+    authority.cert_pem.write_to_path(directory / "ca.pem")
+    issued = authority.issue_cert("localhost")
+    issued.cert_chain_pems[0].write_to_path(directory / "cert.pem")
+    issued.private_key_pem.write_to_path(directory / "key.pem")
+    for name in ("cert.pem", "key.pem"):
+        (directory / name).chmod(0o600)
+        if os.getuid() == 0:
+            shutil.chown(directory / name, "nobody", "nogroup")
+    files = (directory / "cert.pem", directory / "key.pem")
+    server = PostgresServer(directory, tls=files, kind="hostssl")
+    server.start()
+    try:
+        url = postgres_url(server, host="localhost")
+        tls = {"ca": str(directory / "ca.pem")}
+        assert await seen("postgres", {"url": url, "tls": tls}) == {"status": "up"}
+        found = await seen("postgres", {"url": url, "tls": {}})
+        assert "its certificate is not trusted" in found["message"]
+    finally:
+        server.kill()
 
 
 @pytest.fixture
