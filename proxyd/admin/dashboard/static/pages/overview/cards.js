@@ -2,6 +2,8 @@
 
 import { h, refresh } from "../../dom.js"
 import { ago, bytes, dateOnly, dateTime, duration, integer, percent, rate, seconds } from "../../format.js"
+import { icon } from "../../icons.js"
+import { link } from "../../router.js"
 import { table } from "../../table.js"
 import { badge, card, empty, facts } from "../../ui.js"
 
@@ -14,7 +16,9 @@ export function cards(choose) {
     sort: { key: "rate", descending: true }, rows: [],
     columns: [
       { key: "route", label: "Route", header: true, value: (row) => row.route ?? "", render: (row) => row.route
-        ? h("button", { type: "button", class: "route-button", title: "Show in the charts", on: { click: () => choose(row.route) } }, row.route) : h("span", { class: "muted" }, "no route matched") },
+        ? h("span", { class: "route-name" },
+          h("button", { type: "button", class: "route-button", title: "Show in the charts", on: { click: () => choose(row.route) } }, row.route),
+          h("a", { class: "open-link", href: link("/routes/:id", { id: row.route }), title: `Open the route ${row.route}`, "aria-label": `Open the route ${row.route}` }, icon("right"))) : h("span", { class: "muted" }, "no route matched") },
       { key: "rate", label: "Requests/s", numeric: true, render: (row) => rate(row.rate) },
       { key: "requests", label: "Requests", numeric: true, render: (row) => integer(row.requests) },
       { key: "server", label: "5xx", numeric: true, value: (row) => share(row.server, row.requests), render: (row) => failed(share(row.server, row.requests)) },
@@ -48,7 +52,8 @@ export function cards(choose) {
     caption: "Targets of upstreams", none: "No targets", hint: "They stand here once a service leads somewhere.", rows: [],
     columns: [
       { key: "target", label: "Target", header: true },
-      { key: "upstream", label: "Upstream", render: (row) => row.upstream ?? h("span", { class: "muted" }, "a service’s host") },
+      { key: "upstream", label: "Upstream", render: (row) => row.upstream
+        ? h("a", { href: link("/upstreams/:id", { id: row.upstream }) }, row.upstream) : h("span", { class: "muted" }, "a service’s host") },
       { key: "address", label: "Address", render: (row) => h("span", { class: "mono" }, row.address) },
       { key: "health", label: "Health", render: health },
       { key: "requests_in_flight", label: "Under way", numeric: true, render: (row) => integer(row.requests_in_flight) },

@@ -21,7 +21,7 @@ export function tiles() {
     }, (columns) => columns.own_p99),
     tile("Over limits (429)", 3, ({ now, limited }) => [rate(now?.limited), "", `${compact(limited)} in this range`], (columns) => columns.limited),
     tile("Open WebSockets", 4, ({ connections }) => [integer(connections.tunnels), "",
-      `${integer(connections.open)} connections`], (columns) => columns.websockets),
+      `${integer(connections.open)} connection${connections.open === 1 ? "" : "s"}`], (columns) => columns.websockets),
   ]
   return {
     element: h("dl", { class: "tiles" }, all.map((one) => one.element)),
