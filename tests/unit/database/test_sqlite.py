@@ -93,7 +93,7 @@ async def test_two_processes_lose_nothing(url, store):
 
 async def test_a_lock_that_is_not_let_go_is_told(url):
     """A change waits for as long as it may, and says why it failed; afterwards the next one goes through."""
-    stores = Stores(target_of(url, database_timeout="300ms"))
+    stores = Stores(target_of(url, database_timeout="2s"))
     store = stores.open()
     with sqlite3.connect(path_of(url), isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
