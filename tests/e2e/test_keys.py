@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
+import os
+import time
+from contextlib import redirect_stderr, redirect_stdout
 from signal import SIGHUP
+from unittest.mock import patch
 
+import httpx
 import pytest
 import yaml
 from e2e_command import proxyd
 from e2e_gateway import config_for
-from e2e_wire import OK
+from e2e_wire import OK, PATIENCE
 
+from proxyd.cli.main import main
 from proxyd.crypto.api_keys import KeyText, Pepper
-from proxyd.database.entries import AuditQuery, Author, Change
-from proxyd.database.opening import once
-from proxyd.model.load import settings_of
 
 PEPPER = "0123456789abcdef0123456789abcdef"
 ENV = {"PROXYD_KEY_PEPPER": PEPPER}
-ANN = "11111111-1111-4111-8111-111111111111"
 
 
-def keys(*arguments, file, code=0, env=ENV):
-    """Run a verb of keys about a file; returns the result."""
-    done = proxyd("keys", *arguments, "--config", str(file), env=env)
-    assert done.returncode == code, done.stderr
-    return done
+def keys(*arguments, file, code=0):
+    """Run a verb of keys about a file, without a process of its own; returns what it said."""
+    out = io.StringIO()
+    with patch.dict(os.environ, ENV), redirect_stdout(out), redirect_stderr(out):
+        assert main(["keys", *arguments, "--config", str(file)]) == code
+    return out.getvalue()
 
 
 def config(port, *credentials, **key_auth):
@@ -59,8 +64,8 @@ async def test_a_key_from_the_command_to_the_upstream(gang, origin, raw, tmp_pat
     upstream = await origin(OK)
     file = tmp_path / "start.json"
     file.write_text(json.dumps(config(upstream.port, scopes_required=["read"])))
-    made = json.loads(keys("create", "--consumer", "ann", "--scope", "read", "--json", file=file).stdout)
-    other = json.loads(keys("create", "--consumer", "ann", "--json", file=file).stdout)
+    made = json.loads(keys("create", "--consumer", "ann", "--scope", "read", "--json", file=file))
+    other = json.loads(keys("create", "--consumer", "ann", "--json", file=file))
     credentials = [snippet(one["left_to_do"]) for one in (made, other)]
     one = await gang(config(upstream.port, *credentials, scopes_required=["read"]), **ENV)
     assert await status_of(raw, one.port, made["key"], times=8) == 200
@@ -69,8 +74,8 @@ async def test_a_key_from_the_command_to_the_upstream(gang, origin, raw, tmp_pat
     assert await status_of(raw, one.port, made["key"][:-1] + "!") == 401
     assert await status_of(raw, one.port, KeyText.make("live").text) == 401
     told = keys("list", "--json", file=one.file)
-    assert [key["key_id"] for key in json.loads(told.stdout)] == [made["key_id"], other["key_id"]]
-    assert credentials[0]["hash"] not in told.stdout
+    assert [key["key_id"] for key in json.loads(told)] == [made["key_id"], other["key_id"]]
+    assert credentials[0]["hash"] not in told
 
 
 async def test_a_key_is_rotated_in_the_file(gang, origin, raw, tmp_path):
@@ -78,7 +83,7 @@ async def test_a_key_is_rotated_in_the_file(gang, origin, raw, tmp_path):
     upstream = await origin(OK)
     file = tmp_path / "start.json"
     file.write_text(json.dumps(config(upstream.port)))
-    made = json.loads(keys("create", "--consumer", "ann", "--json", file=file).stdout)
+    made = json.loads(keys("create", "--consumer", "ann", "--json", file=file))
     first = snippet(made["left_to_do"])
     one = await gang(config(upstream.port, first), workers=1, **ENV)
 
@@ -88,8 +93,7 @@ async def test_a_key_is_rotated_in_the_file(gang, origin, raw, tmp_path):
         await one.one.event("reloaded")
 
     for overlap, status in (("1h", 200), ("0", 401)):
-        done = keys("rotate", made["key"], "--overlap", overlap, "--json", file=one.file)
-        new = json.loads(done.stdout)
+        new = json.loads(keys("rotate", made["key"], "--overlap", overlap, "--json", file=one.file))
         to_add, _, to_change = new["left_to_do"].partition("# And at ")
         assert to_change.startswith(f"{one.file}:1:")
         ended = {**first, **yaml.safe_load(to_change.partition("\n")[2])}
@@ -97,7 +101,7 @@ async def test_a_key_is_rotated_in_the_file(gang, origin, raw, tmp_path):
         assert await status_of(raw, one.port, new["key"]) == 200
         assert await status_of(raw, one.port, made["key"]) == status
         await reload(first)
-    assert "take the credential at" in keys("revoke", made["key"], file=one.file, code=1).stderr
+    assert "take the credential at" in keys("revoke", made["key"], file=one.file, code=1)
     await reload()
     assert await status_of(raw, one.port, made["key"]) == 401
 
@@ -115,78 +119,63 @@ def test_a_wrong_pepper_is_told_before_anybody_is_locked_out(tmp_path, env, word
     stored = {"key_id": key.id, "hash": Pepper(PEPPER.encode()).seal(key.text.encode())}
     file = tmp_path / "kong.json"
     file.write_text(json.dumps(config(9, stored)))
-    for verb in ("check", "run"):
-        done = proxyd(verb, "--config", str(file), env=env)
-        assert done.returncode == 1
-        assert words in done.stderr
-        assert f"{file}:1:" in done.stderr
-        assert Pepper(PEPPER.encode()).fingerprint in done.stderr
+    done = proxyd("run", "--config", str(file), env=env)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert f"{file}:1:" in done.stderr
+    assert Pepper(PEPPER.encode()).fingerprint in done.stderr
 
 
-def test_what_the_commands_refuse(tmp_path):
-    """No pepper, no such consumer, no such key, an end in the past: one line each, and no key."""
-    file = tmp_path / "kong.json"
-    file.write_text(json.dumps(config(9)))
-    for arguments, code, words, env in (
-        (("create", "--consumer", "ann"), 1, "PROXYD_KEY_PEPPER", {}),
-        (("create", "--consumer", "an"), 1, "there is no consumer an in", ENV),
-        (("create", "--consumer", "ann", "--expires", "2020-01-01"), 2, "is over already", ENV),
-        (("create", "--consumer", "ann", "--scope", "a b"), 2, "must be printable ASCII", ENV),
-        (("rotate", "abcdefghijkl"), 1, "there is no key abcdefghijkl", ENV),
-        (("revoke", "pxd_live_x"), 1, "no key: it is not of the form", ENV),
-    ):
-        done = keys(*arguments, file=file, code=code, env=env)
-        assert words in done.stderr
-        assert "Traceback" not in done.stderr
-        assert done.stdout == ""
-
-
-def test_a_key_is_checked_without_anything():
-    """Environment, id and checksum, from standard input where no list of processes is to show it."""
-    key = KeyText.make("test")
-    done = proxyd("keys", "check", "-", input=key.text + "\n")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == ["environment", "test", "id", key.id, "checksum", "right"]
-    for wrong in (key.text[:-1] + ("a" if key.text[-1] != "a" else "b"), "pxd_test"):
-        done = proxyd("keys", "check", wrong)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert wrong not in done.stderr.replace("pxd_<env>", "")
-
-
-def test_the_commands_write_into_the_database(tmp_path):
-    """Made, listed, rotated and revoked there, by whoever has its URL; the audit log says who, and holds no hash."""
+async def test_keys_in_a_database_count_at_every_worker(gang, origin, raw, tmp_path):
+    """Made over the Admin API or by the command, rotated, revoked, over: for all workers as soon as it is answered."""
+    upstream = await origin(OK)
+    socket = tmp_path / "admin.sock"
     env = {**ENV, "PROXYD_DATABASE": f"sqlite:///{tmp_path}/proxyd.db"}
-    settings = settings_of("{}", "none", env)
+    one = await gang(config(upstream.port), **env, PROXYD_ADMIN_LISTEN=f"unix:{socket}")
+    over = httpx.AsyncHTTPTransport(uds=str(socket))
+    async with httpx.AsyncClient(base_url="http://localhost", transport=over, timeout=PATIENCE) as admin:
 
-    async def add_ann(store):
-        return await store.change(lambda _: [Change("consumers", ANN, {"username": "ann"})], Author("test"))
+        async def post(path, **body):
+            answer = await admin.post(path, json=body)
+            assert answer.status_code == 201, answer.text
+            return answer.json()
 
-    async def look(store):
-        return await store.contents(), await store.audit(AuditQuery(collection="keyauth_credentials"))
+        async def statuses(*keys):
+            return [await status_of(raw, one.port, key["key"], times=6) for key in keys]
 
-    def run(*arguments, code=0):
-        done = proxyd("keys", *arguments, env=env, cwd=tmp_path)
-        assert done.returncode == code, done.stderr
-        return done
+        made = await post("/consumers/ann/keys", scopes=["read"])
+        assert await statuses(made) == [200]
+        assert upstream.requests[-1]["X-Credential-Identifier"] == made["id"]
+        both = await post(f"/keys/{made['key_id']}/rotate")
+        assert await statuses(made, both) == [200, 200]
+        alone = await post(f"/keys/{both['key_id']}/rotate", overlap=0)
+        assert await statuses(both, alone) == [401, 200]
+        brief = await post("/keys", consumer="ann", expires_at=time.time() + 1)
 
-    once(settings, env, {}, add_ann)
-    made = json.loads(run("create", "--consumer", "ann", "--scope", "a", "--expires", "2d", "--json").stdout)
-    assert (made["stored"], made["consumer"]["username"], made["scopes"]) == (True, "ann", ["a"])
-    new = run("rotate", made["key_id"], "--overlap", "1h")
-    assert KeyText(new.stdout.strip().encode()).id != made["key_id"]
-    (old, fresh) = json.loads(run("list", "--json").stdout)
-    assert (old["key_id"], old["created_at"] < old["expires_at"] < fresh["expires_at"]) == (
-        made["key_id"],
-        True,
-    )
-    assert run("revoke", made["key"]).stdout == f"revoked: {made['key_id']}\n"
-    assert made["key_id"] not in run("list").stdout
-    for arguments, words in (
-        (("revoke", made["key_id"]), f"there is no key {made['key_id']} in the database"),
-        (("create", "--consumer", "eve"), "there is no such consumer"),
-    ):
-        assert words in run(*arguments, code=1).stderr
-    contents, audited = once(settings, env, {}, look)
-    assert [one.document["scopes"] for one in contents.entries["keyauth_credentials"].values()] == [["a"]]
-    assert {one.author.name for one in audited} == {"proxyd keys"}
-    assert "v1:" not in repr([(one.before, one.after) for one in audited])
+        async def is_over():
+            return (await (await raw(one.port)).ask(get(brief["key"]))).status == 401
+
+        await one.until(is_over)
+        done = await asyncio.to_thread(
+            proxyd, "keys", "create", "--consumer", "ann", "--json", "--config", str(one.file), env=env
+        )
+        command = json.loads(done.stdout)
+
+        async def known():
+            return (await (await raw(one.port)).ask(get(command["key"]))).status == 200
+
+        await one.until(known)
+        assert (await admin.delete(f"/keys/{alone['key_id']}")).status_code == 204
+        assert await statuses(alone, made) == [401, 200]
+
+        async def noted():
+            told = (await admin.get(f"/keys/{made['id']}")).json()
+            return told["last_used_at"] is not None
+
+        await one.until(noted)
+        told = (await admin.get("/keys?state=active")).json()["data"]
+        assert {key["key_id"] for key in told} == {made["key_id"], command["key_id"]}
+        text = "".join([(await admin.get(path)).text for path in ("/keys", "/key-auths", "/config")])
+        assert not [key for key in (made, both, alone, brief, command) if key["key"] in text]
+    log = json.dumps(one.one.events) + (tmp_path / "access.log").read_text()
+    assert not [key for key in (made, both, alone, brief) if key["key"] in log]
