@@ -130,9 +130,8 @@ class Decisions:
         snis = _take_snis(one, fields)
         document = {name: value for name, value in fields.items() if value is not None}
         document = _unmasked(document, entry.document if entry else {})
-        for name in SHAPES[one.name].hidden - {"config"} if entry else ():
-            if entry and name in entry.document and document.keys().isdisjoint(SHAPES[one.name].hidden):
-                document[name] = entry.document[name]
+        if entry is not None:
+            document = _with_kept(one.name, document, entry.document)
         told = self._generated(one.name, document)
         document |= told
         sealed = {name: value for name, value in self._sealed(one, document).items() if value is not None}
@@ -229,6 +228,17 @@ def _put_back(field: str, given: Any, stored: Any) -> Any:
     if given == MASK and stored is None:
         raise Refusal.schema(field, f"{MASK} stands for a secret that is not known here: give the secret")
     return stored if given == MASK else given
+
+
+def _with_kept(collection: str, given: Document, stored: Document) -> Document:
+    """Return an entity with the secrets that it had, where none of them is given anew; raises Refusal."""
+    secret = SHAPES[collection].hidden - {"config"}
+    if not given.keys().isdisjoint(secret):
+        return given
+    if collection == "basicauth_credentials" and given.get("consumer") != stored.get("consumer"):
+        _require_password(given)
+    kept = {*secret, "key_id"} if collection == "keyauth_credentials" else secret
+    return {**given, **{name: stored[name] for name in kept if name in stored}}
 
 
 def _require_password(fields: Document) -> None:

@@ -133,7 +133,8 @@ def _shown(collection: str, schema: Mapping[str, Any]) -> dict[str, Any]:
                 "type": "object",
             }
         elif name in shape.hidden:
-            properties[name] = {**described, "enum": [MASK, None]}
+            text = f"{MASK}, but for what is made for whoever gives none: that is shown once."
+            properties[name] = {"description": text, "type": ["string", "null"]}
         elif name in {"tags", "ca_certificates"}:
             properties[name] = {**described, "type": ["array", "null"], "items": {"type": "string"}}
         else:

@@ -305,6 +305,8 @@ async def test_keys_are_stored_as_hashes(serve):
     assert made["key"].startswith("pxd_live_")
     assert made["key_id"] == made["key"].split("_")[2]
     assert (await api.get("/key-auths"))["data"][0]["key"] is None
+    kept = await api.put(f"/key-auths/{made['id']}", {"consumer": made["consumer"], "name": "n"})
+    assert (kept["hash"], kept["key_id"], kept["name"]) == ("<hidden>", made["key_id"], "n")
     mine = await api.post("/consumers/ann/key-auth", {"key": "my-very-own-key"})
     assert (mine["key"], mine["hash"]) == (None, "<hidden>")
     refusal = await api.post("/consumers/ann/key-auth", {"key": "my-very-own-key"}, 409)
@@ -334,6 +336,9 @@ async def test_passwords_are_stored_as_digests(api):
     refusal = await api.patch(path, {"consumer": {"id": bob["id"]}}, 400)
     assert list(refusal["fields"]) == ["password"]
     await api.patch(path, {"username": "anna"})
+    refusal = await api.put(path, {"username": "anna", "consumer": {"id": bob["id"]}}, 400)
+    assert list(refusal["fields"]) == ["password"]
+    await api.put(path, {"username": "anna", "consumer": made["consumer"]})
     await api.patch(path, {"consumer": {"id": bob["id"]}, "password": "new"})
 
 
