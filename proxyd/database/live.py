@@ -63,7 +63,7 @@ class Live:
         self._state = DatabaseState(applied=contents.revision)
         self._moved = asyncio.Event()  # there is something newer than what runs
         self._settled = asyncio.Event()  # something was applied, or refused
-        self._tried = contents.revision
+        self._tried = self._told = contents.revision
         self._tasks: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
@@ -108,7 +108,14 @@ class Live:
             frame = frame_of(file, "file")
             self.frame.clear()  # who holds it goes by what the file says now
             self.frame.update(frame)
-        return compose(self.frame, self.contents)
+        contents = self.contents
+        self._told = contents.revision
+        return compose(self.frame, contents)
+
+    def reloaded(self) -> None:
+        """Take note that a text runs that was asked for by somebody else: what came meanwhile is applied once more."""
+        if self._told != self.contents.revision:
+            self._moved.set()
 
     def dump(self) -> str:
         """Return the contents as a declarative file, without settings."""
@@ -147,7 +154,9 @@ class Live:
             await settled.wait()
 
     def _take(self, contents: Contents) -> None:
-        if contents.revision != self.contents.revision:
+        """Go by contents that are newer, or older where the database was put back; what was read earlier may come later."""
+        now = self.contents.revision
+        if contents.revision > now or contents.revision == self.store.state.revision != now:
             self.contents = contents
             self._moved.set()
 
@@ -158,6 +167,9 @@ class Live:
             try:
                 self._take(await self.store.contents())
             except DatabaseError:
+                await asyncio.sleep(AWAY)
+            except Exception as error:  # noqa: BLE001  # who follows no longer would never notice
+                log.crit("contents not read", exc_info=error)
                 await asyncio.sleep(AWAY)
 
     # --- what runs -------------------------------------------------------------------------------------------

@@ -166,6 +166,8 @@ class Master:
         """Have all workers take the file's present content over, or none where one refuses it; true for the former."""
         try:
             await self.change(self._read)
+            if self.database is not None:
+                self.database.reloaded()
         except ConfigError:
             return False
         return True

@@ -158,3 +158,31 @@ async def test_the_file_goes_on_to_give_the_settings(live):
         "log_level": "error"
     }
     assert "proxyd" not in json.loads(one.dump())
+
+
+async def test_what_was_read_earlier_and_comes_later_is_not_gone_back_to(live):
+    """But a database that was put back is followed, whatever its revision."""
+    one, store, machine = live
+    early = store.now
+    await one.change(add("ann"), SOMEBODY)
+    store.put("bob", {"username": "bob"})
+    await until(lambda: one.state.applied == 2)
+    one._take(early)
+    assert one.contents.revision == 2
+    store.now = Contents(1, {"consumers": {"eve": Entry("consumers", "eve", {"username": "eve"}, 1.0, 1.0)}})
+    woken, store.woken = store.woken, asyncio.Event()
+    woken.set()
+    await until(lambda: one.state.applied == 1)
+    assert machine.users() == ["eve"]
+
+
+async def test_a_reload_by_hand_does_not_leave_an_older_text_running(live):
+    """What was changed between its text and its end is applied after it."""
+    one, store, machine = live
+    text = one.text(FILE)
+    store.put("bob", {"username": "bob"})
+    await until(lambda: one.state.applied == 1)
+    await machine.apply(text)
+    one.reloaded()
+    await until(lambda: len(machine.texts) == 3)
+    assert machine.users() == ["bob"]
