@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from proxyd.health.look import Around
     from proxyd.model.indicators import Mongodb
 
-SELECTION = 600  # milliseconds that PyMongo may be late by
-
 _REASONS = (
     (re.compile("CERTIFICATE_VERIFY_FAILED"), "its certificate is not trusted"),
     (re.compile("SSL|TLS"), "TLS failed"),
@@ -65,8 +63,8 @@ class MongodbLook:
             self._config.url,
             appname="proxyd",
             maxPoolSize=1,
-            # Sooner than the look ends, so that it can say what it has waited for: it notices only every half second.
-            serverSelectionTimeoutMS=max(self._limit - SELECTION, self._limit // 2, 1),
+            # Well before the look ends, so that it can say what it has waited for: it notices only every half second.
+            serverSelectionTimeoutMS=max(self._limit // 2, 1),
             connectTimeoutMS=self._limit,
             socketTimeoutMS=self._limit,
             retryReads=False,

@@ -135,12 +135,12 @@ async def test_mongodb_is_up_when_a_ping_is_answered(monitor, mongo):
 @UNCLOSED
 async def test_mongodb_is_down_when_it_is_away_or_silent(monitor, mongo):
     """Within the timeout, and without the connection string in the reason."""
-    away = monitor("mongodb", {"url": f"mongodb://u:secret@127.0.0.1:{free_port()}/"}, timeout="1200ms")
+    away = monitor("mongodb", {"url": f"mongodb://u:secret@127.0.0.1:{free_port()}/"}, timeout="2s")
     await away.look()
     assert away.why_down() == "connection refused"
     server = await mongo()
     server.silent = True
-    silent = monitor("mongodb", {"url": f"mongodb://127.0.0.1:{server.port}/"}, timeout="1200ms")
+    silent = monitor("mongodb", {"url": f"mongodb://127.0.0.1:{server.port}/"}, timeout="500ms")
     await silent.look()
     assert "no answer" in silent.why_down()
 
@@ -155,7 +155,7 @@ async def test_mongodb_is_verified_as_the_record_says(monitor, mongo, tmp_path):
     server = await mongo(context)
     told = []
     for tls in ({"ca": str(tmp_path / "ca.pem")}, {}):
-        one = monitor("mongodb", {"url": f"mongodb://127.0.0.1:{server.port}/", "tls": tls}, timeout="1200ms")
+        one = monitor("mongodb", {"url": f"mongodb://127.0.0.1:{server.port}/", "tls": tls}, timeout="2s")
         await one.look()
         told.append(one.why_down())
     assert told == ["", "its certificate is not trusted"]
