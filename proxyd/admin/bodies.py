@@ -9,12 +9,15 @@ from urllib.parse import parse_qsl
 
 import orjson
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from proxyd.admin.answers import Refusal
 from proxyd.admin.typed import Kind, infer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from multidict import MultiDictProxy
 
 URLENCODED: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
@@ -40,7 +43,7 @@ class Given:
 async def read_body(request: web.Request) -> Given:
     """Return what a body gives; without one, nothing. Raises Refusal."""
     if request.content_type == MULTIPART:
-        return Given(_nested(_parts(await request.post())), form=True)
+        return Given(_nested(_parts(await read_form(request))), form=True)
     body = await request.read()
     if not body.strip():
         return Given({})
@@ -53,6 +56,14 @@ async def read_body(request: web.Request) -> Given:
     if not isinstance(values, dict):
         raise Refusal(400, {"message": "The body must be a JSON object"})
     return Given(values)
+
+
+async def read_form(request: web.Request) -> MultiDictProxy[str | bytes | bytearray | web.FileField]:
+    """Return the fields of a form; raises Refusal where it is none."""
+    try:
+        return await request.post()
+    except (HttpProcessingError, ValueError):  # its parts, or their heads
+        raise Refusal(400, {"message": "Cannot parse form body"}) from None
 
 
 def _nested(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import ValidationError
+
 from proxyd.admin.answers import Refusal
 from proxyd.admin.book import listed_authorities
 from proxyd.admin.checking import resolved
@@ -277,6 +279,14 @@ def _take_snis(one: Collection, fields: Document) -> list[str] | None:
     return names
 
 
+def _require_server_name(document: Document) -> None:
+    """Refuse what no file could say: contents that do not load would keep everything behind them from running."""
+    try:
+        SHAPES["snis"].entity.model_validate({"id": "", **document}, strict=True)
+    except ValidationError:
+        raise Refusal.schema("snis", "must be a list of server names") from None
+
+
 def _changed_snis(book: Book, certificate: str, names: list[str]) -> list[Change]:
     changes = []
     known = {str(entry.document.get("name")): entry for entry in book.all("snis").values()}
@@ -284,6 +294,7 @@ def _changed_snis(book: Book, certificate: str, names: list[str]) -> list[Change
         entry = known.get(name)
         if entry is None:
             document = {"name": name, "certificate": certificate}
+            _require_server_name(document)
             changes.append(Change("snis", str(uuid.uuid4()), document))
         elif entry.document.get("certificate") != certificate:
             raise Refusal.schema("snis", f"{name} is already the name of another certificate")

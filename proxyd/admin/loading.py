@@ -17,6 +17,7 @@ from proxyd.admin.access import author_of
 from proxyd.admin.answers import Refusal, answer
 from proxyd.admin.audit.difference import difference
 from proxyd.admin.audit.noting import note
+from proxyd.admin.bodies import read_form
 from proxyd.admin.openapi.described import Query, Schema, described
 from proxyd.admin.rows import shown
 from proxyd.admin.show import flattened, show
@@ -126,7 +127,7 @@ class Loading:
 async def _text_of(request: web.Request) -> str:
     """Return the configuration that a request carries: as it is, in a field ``config``, or as a file; raises Refusal."""
     if request.content_type in _FORMS:
-        field = (await request.post()).get("config")
+        field = (await read_form(request)).get("config")
         if isinstance(field, web.FileField):
             data = field.file.read()
             return _decoded(data)

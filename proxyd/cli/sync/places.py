@@ -152,8 +152,8 @@ def of_contents(contents: Contents) -> Flat:
 
 def sealed(collection: str, document: Document, settings: Settings, *, transform: bool) -> Document:
     """Return a document with what is kept in the place of a key or a password in clear."""
-    if collection == "basicauth_credentials" and not transform:
-        return document
+    if collection == "basicauth_credentials" and not transform and isinstance(document.get("password"), str):
+        return {**document, "password": document["password"].lower()}  # a digest already
     try:
         made = seal(collection, document, settings)
     except SealError as error:

@@ -442,3 +442,25 @@ async def test_the_commands_of_the_guide_do_what_it_says(serve):
     assert (orders["host"], orders["port"], orders["retries"]) == ("10.0.0.1", 3000, 2)
     (plugin,) = (await api.get("/plugins"))["data"]
     assert plugin["config"]["minute"] == 60
+
+
+async def test_a_form_that_is_none_is_refused(api):
+    """Whatever is wrong with its parts."""
+    for body in (
+        b"",
+        b"nothing",
+        b'--x\r\nContent-Disposition: form-data; name="\x03"\r\n\r\n1\r\n--x--\r\n',
+    ):
+        headers = {"Content-Type": "multipart/form-data; boundary=x"}
+        for path in ("/services", "/config"):
+            refused = await api.ask("POST", path, None, 400, data=body, headers=headers)
+            assert refused["message"]
+
+
+async def test_names_of_a_certificate_are_names_of_servers(api):
+    """What would not load is refused, lest nothing that comes later runs."""
+    one = await api.post("/certificates", {"cert": CERT, "key": KEY})
+    for name in ("", "a b", "a/b", "a:1"):
+        refused = await api.patch(f"/certificates/{one['id']}", {"snis": ["ok.example", name]}, 400)
+        assert list(refused["fields"]) == ["snis"], name
+    await api.get("/snis/ok.example", 404)
