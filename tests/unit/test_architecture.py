@@ -225,3 +225,13 @@ def test_the_median_module_is_short():
     """Half of the modules stay under 150 lines."""
     sizes = sorted(module.lines for module in MODULES)
     assert sizes[len(sizes) // 2] < 150
+
+
+def test_files_of_tests_have_names_of_their_own():
+    """Two of one name cannot be collected in one run."""
+    names = [
+        path.name
+        for path in (ROOT / "tests").rglob("*.py")
+        if path.name not in {"conftest.py", "__init__.py"}
+    ]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
