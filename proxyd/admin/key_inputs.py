@@ -10,11 +10,10 @@ from proxyd.admin.about import check
 from proxyd.admin.answers import Refusal
 from proxyd.admin.bodies import read_body
 from proxyd.admin.openapi.described import Query
-from proxyd.model import units
 from proxyd.model.base import Entity
 from proxyd.model.credentials import Moment
 from proxyd.model.grammar import Scope, Tag, Text
-from proxyd.model.issue import OVERLAP, Terms
+from proxyd.model.issue import OVERLAP, Terms, lifetime
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -121,7 +120,7 @@ class Rotation(Lasting):
 
 def _duration(field: str, given: object) -> float:
     try:
-        return units.duration(given)
+        return lifetime(given)
     except ValueError as error:
         raise Refusal.schema(field, str(error.args[0])) from None
 

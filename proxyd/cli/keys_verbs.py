@@ -6,8 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from proxyd.cli import keys
-from proxyd.model import units
-from proxyd.model.issue import OVERLAP
+from proxyd.model.issue import OVERLAP, lifetime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +94,6 @@ def _json(verb: argparse.ArgumentParser) -> None:
 
 def _time(text: str) -> float:
     try:
-        return units.duration(text)
+        return lifetime(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"'{text}': {error.args[0]}") from None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Credential = dict[str, Any]
 
+LONGEST: Final = 100 * 365 * 86_400.0  # seconds that a key may be told to live, or to go on
 OVERLAP: Final = 86_400.0  # seconds for which a key that is rotated goes on
 NO_PEPPER: Final = (
     f"keys are kept as hashes under a pepper, and key_pepper is not set: PROXYD_KEY_PEPPER, from {MADE_BY}"
@@ -101,10 +102,18 @@ def _moment(value: object) -> float | None:
     return None if value is None else units.moment(value)
 
 
+def lifetime(value: object) -> float:
+    """Return how long something of a key is to last, in seconds; raises ValueError."""
+    seconds = units.duration(value)
+    if seconds > LONGEST:
+        raise ValueError("must be 100 years at most", "leave it out for a key without an end")
+    return seconds
+
+
 def ending(text: str, now: float) -> float:
     """Return when a key ends that is to live for ``90d``, or until a date; raises IssueError where that is not to come."""
     try:
-        end = units.moment(text) if text.isdigit() or "-" in text else now + units.duration(text)
+        end = units.moment(text) if text.isdigit() or "-" in text else now + lifetime(text)
     except ValueError:
         raise IssueError("expires", "must be a time such as 90d, or a date such as 2031-01-31") from None
     if end <= now:

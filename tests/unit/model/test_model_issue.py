@@ -77,7 +77,9 @@ def test_when_a_key_ends(text, expected):
     assert ending(text, NOW) == expected
 
 
-@pytest.mark.parametrize("text", ["", "soon", "0s", "2020-01-01", "90", "-5d", "9999999999999"])
+@pytest.mark.parametrize(
+    "text", ["", "soon", "0s", "2020-01-01", "90", "-5d", "9999999999999", "9" * 400 + "d"]
+)
 def test_when_no_key_ends(text):
     """Neither in the past, nor at what is no time."""
     with pytest.raises(IssueError):
