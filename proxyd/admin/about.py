@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from proxyd import __version__
 from proxyd.admin.answers import Refusal, answer
-from proxyd.admin.catalog import BY_PATH, COLLECTIONS
+from proxyd.admin.entities.catalog import BY_PATH, COLLECTIONS
+from proxyd.admin.entities.reading import READERS
 from proxyd.admin.openapi.described import described
-from proxyd.admin.reading import READERS
 from proxyd.apps.roles import roles
 from proxyd.model.complaints import complaint
 from proxyd.model.shapes import SHAPES

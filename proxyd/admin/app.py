@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from proxyd.admin.about import About
-from proxyd.admin.access import Access
 from proxyd.admin.answers import refusals
 from proxyd.admin.audit.copying import copying
 from proxyd.admin.audit.noting import AUDITOR
 from proxyd.admin.audit.serving import Audit
 from proxyd.admin.audit.undoing import Undoing
-from proxyd.admin.browsers import add_headers, allow_origins
+from proxyd.admin.callers.access import Access
+from proxyd.admin.callers.browsers import add_headers, allow_origins
+from proxyd.admin.callers.login import Login
 from proxyd.admin.dashboard.data import Data
 from proxyd.admin.dashboard.files import Files, front_page
+from proxyd.admin.entities.reading import READERS, Reading
+from proxyd.admin.entities.writing import Writing
 from proxyd.admin.health import TargetHealth
-from proxyd.admin.insight import Insight
-from proxyd.admin.keys import Keys
+from proxyd.admin.insight.serving import Insight
+from proxyd.admin.insight.tailing import Tailing
+from proxyd.admin.keys.serving import Keys
 from proxyd.admin.loading import MAX_SIZE, Loading
-from proxyd.admin.login import Login
 from proxyd.admin.openapi.described import described, require_descriptions
 from proxyd.admin.openapi.serving import OpenAPI
-from proxyd.admin.reading import READERS, Reading
-from proxyd.admin.tailing import Tailing
-from proxyd.admin.writing import Writing
 from proxyd.apps.roles import require_declarations, roles, roles_guard
 from proxyd.clock import Clock
 

@@ -12,12 +12,12 @@ from aiohttp import web
 
 from proxyd.admin.answers import Refusal, answer
 from proxyd.admin.audit.noting import note
-from proxyd.admin.catalog import COLLECTIONS
+from proxyd.admin.entities.catalog import COLLECTIONS
+from proxyd.admin.entities.paging import Page, next_path
+from proxyd.admin.entities.reading import READERS, find
+from proxyd.admin.entities.show import show
 from proxyd.admin.openapi.described import Query, described
 from proxyd.admin.openapi.schemas import PAGING, REFERENCE
-from proxyd.admin.paging import Page, next_path
-from proxyd.admin.reading import READERS, find
-from proxyd.admin.show import show
 from proxyd.apps.roles import roles
 from proxyd.upstream.addresses import split_port
 from proxyd.upstream.cluster import TargetSpec

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from proxyd.admin.access import author_of
 from proxyd.admin.answers import Refusal, answer
 from proxyd.admin.audit.difference import difference
 from proxyd.admin.audit.noting import note
-from proxyd.admin.bodies import read_form
+from proxyd.admin.callers.access import author_of
+from proxyd.admin.entities.bodies import read_form
+from proxyd.admin.entities.rows import shown
+from proxyd.admin.entities.show import flattened, show
 from proxyd.admin.openapi.described import Query, Schema, described
-from proxyd.admin.rows import shown
-from proxyd.admin.show import flattened, show
 from proxyd.admin.source import POSTED, BusyError
 from proxyd.apps.roles import roles
 from proxyd.errors import ConfigError

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from proxyd.admin.explaining import Explainer, Question
+from proxyd.admin.insight.explaining import Explainer, Question
 from proxyd.cli import config
 from proxyd.cli.output import Output, stderr, stdout
 from proxyd.errors import ProxydError
@@ -19,7 +19,7 @@ from proxyd.process import assemble
 if TYPE_CHECKING:
     import argparse
 
-    from proxyd.admin.explaining import Explanation
+    from proxyd.admin.insight.explaining import Explanation
     from proxyd.gateway.router import Match
     from proxyd.model.entities import Route, Service
 

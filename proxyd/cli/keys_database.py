@@ -6,9 +6,9 @@ import os
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from proxyd.admin.answers import Refusal
-from proxyd.admin.book import Book
-from proxyd.admin.checking import Checker
-from proxyd.admin.key_decisions import KeyDecisions, all_told
+from proxyd.admin.entities.book import Book
+from proxyd.admin.entities.checking import Checker
+from proxyd.admin.keys.decisions import KeyDecisions, all_told
 from proxyd.cli import config
 from proxyd.cli.codes import CommandError
 from proxyd.cli.keys_file import Made
@@ -23,7 +23,7 @@ from proxyd.model.load import read_text
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from proxyd.admin import key_decisions
+    from proxyd.admin.keys.decisions import Made as Decided
     from proxyd.database.entries import Change, Contents, Store
     from proxyd.model.issue import Terms
     from proxyd.model.settings import Settings
@@ -68,19 +68,17 @@ class DatabaseKeys:
         """Take a key away."""
         self._change(wanted, lambda decide, book: decide.revoke(book, wanted))
 
-    def _made(self, made: key_decisions.Made) -> Made:
+    def _made(self, made: Decided) -> Made:
         if made.key is None:
             raise CommandError("no key was made")
         return Made(made.key, dict(made.told))
 
-    def _change(
-        self, wanted: str, decide: Callable[[KeyDecisions, Book], key_decisions.Made]
-    ) -> key_decisions.Made:
+    def _change(self, wanted: str, decide: Callable[[KeyDecisions, Book], Decided]) -> Decided:
         checker = Checker(lambda text: config.read_as(text, DATABASE), frame_of(self._text(), "file"))
         decisions = KeyDecisions(checker, self._settings, self._clock)
 
-        async def act(store: Store) -> key_decisions.Made:
-            found: list[key_decisions.Made] = []
+        async def act(store: Store) -> Decided:
+            found: list[Decided] = []
 
             def changes(contents: Contents) -> Sequence[Change]:
                 found[:] = [decide(decisions, Book(contents))]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from proxyd.admin.audit.finding import record_of
-from proxyd.admin.browsers import REQUEST_ID, SAFE
+from proxyd.admin.callers.browsers import REQUEST_ID, SAFE
 from proxyd.database.entries import AuditQuery, DatabaseError
 from proxyd.telemetry.events import get_logger
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from proxyd.admin.show import show
+from proxyd.admin.entities.show import show
 from proxyd.model.shapes import SHAPES
 
 if TYPE_CHECKING:

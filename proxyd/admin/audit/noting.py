@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from proxyd.admin.access import author_of
 from proxyd.admin.audit.auditor import Auditor
+from proxyd.admin.callers.access import author_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

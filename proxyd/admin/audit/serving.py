@@ -10,8 +10,8 @@ from aiohttp import web
 
 from proxyd.admin.answers import Refusal, answer
 from proxyd.admin.audit.finding import Mark, Trail
+from proxyd.admin.entities.paging import DEFAULT_SIZE, MAX_SIZE, next_path, size_of
 from proxyd.admin.openapi.described import Query, described
-from proxyd.admin.paging import DEFAULT_SIZE, MAX_SIZE, next_path, size_of
 from proxyd.apps.roles import roles
 from proxyd.database.entries import AuditQuery
 from proxyd.model.units import moment

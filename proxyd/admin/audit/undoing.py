@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from proxyd.admin.access import author_of
 from proxyd.admin.answers import Refusal, answer
 from proxyd.admin.audit.serving import AUDITORS
-from proxyd.admin.book import Book
-from proxyd.admin.catalog import COLLECTIONS
-from proxyd.admin.checking import Checker
-from proxyd.admin.deciding import Decisions
+from proxyd.admin.callers.access import author_of
+from proxyd.admin.entities.book import Book
+from proxyd.admin.entities.catalog import COLLECTIONS
+from proxyd.admin.entities.checking import Checker
+from proxyd.admin.entities.deciding import Decisions
 from proxyd.admin.openapi.described import Query, described
 from proxyd.apps.roles import roles
 from proxyd.database.entries import AuditQuery, Change, Contents, Entry

@@ -8,8 +8,8 @@ from proxyd.admin.answers import Refusal, answer
 from proxyd.admin.dashboard.overview import Tables, overview, series, series_of_route
 from proxyd.admin.dashboard.rings import SCALES
 from proxyd.admin.dashboard.sampler import Sampler
+from proxyd.admin.entities.reading import READERS
 from proxyd.admin.openapi.described import Query, described
-from proxyd.admin.reading import READERS
 from proxyd.apps.roles import roles
 
 if TYPE_CHECKING:

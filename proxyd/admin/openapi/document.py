@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from proxyd import __version__
-from proxyd.admin.catalog import COLLECTIONS
+from proxyd.admin.entities.catalog import COLLECTIONS
 from proxyd.admin.openapi.described import JSON, description, operations
 from proxyd.admin.openapi.schemas import components, ref
 from proxyd.apps.roles import declared

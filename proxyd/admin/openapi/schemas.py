@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic.json_schema import models_json_schema
 
+from proxyd.admin.entities.paging import DEFAULT_SIZE, MAX_SIZE
+from proxyd.admin.entities.show import MASK
 from proxyd.admin.openapi.described import Query
-from proxyd.admin.paging import DEFAULT_SIZE, MAX_SIZE
-from proxyd.admin.show import MASK
 from proxyd.model.shapes import SHAPES
 from proxyd.plugins import PLUGINS
 
@@ -119,7 +119,7 @@ def _target(reference: Mapping[str, Any]) -> str:
 
 
 def _shown(collection: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of what ``admin.show`` makes of an entity."""
+    """Return the schema of what ``admin.entities.show`` makes of an entity."""
     shape = SHAPES[collection]
     properties: dict[str, Any] = {}
     for name, told in schema["properties"].items():

@@ -11,10 +11,10 @@ import orjson
 import yaml
 from aiohttp import web
 
+from proxyd.admin.entities.reading import READERS
 from proxyd.admin.openapi.described import described
 from proxyd.admin.openapi.document import openapi
 from proxyd.admin.openapi.page import page
-from proxyd.admin.reading import READERS
 from proxyd.apps.roles import roles
 
 # Nothing from elsewhere, nothing inline, in nobody's frame.

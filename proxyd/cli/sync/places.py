@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
-from proxyd.admin.catalog import COLLECTIONS
+from proxyd.admin.entities.catalog import COLLECTIONS
 from proxyd.cli import config
 from proxyd.cli.codes import CommandError
 from proxyd.database.entries import Author, Change

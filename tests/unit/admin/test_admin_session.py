@@ -10,9 +10,9 @@ import pytest
 from admin_case import ADMIN, TOKENS, VIEWER, HandClock, Source
 from aiohttp import ClientPayloadError, web
 
+from proxyd.admin.callers.sessions import PER_TOKEN, Sessions
 from proxyd.admin.loading import Loading
 from proxyd.admin.openapi.described import described
-from proxyd.admin.sessions import PER_TOKEN, Sessions
 from proxyd.apps.roles import roles
 from proxyd.model.tokens import parse_tokens
 

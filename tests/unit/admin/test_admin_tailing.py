@@ -8,7 +8,7 @@ import json
 import pytest
 from admin_case import Source, get
 
-from proxyd.admin.tailing import WAITING, Watcher
+from proxyd.admin.insight.tailing import WAITING, Watcher
 from proxyd.telemetry.tail import WATCHERS, Filter
 
 

@@ -7,7 +7,7 @@ from admin_case import ADMIN, TOKENS, HandClock, Source
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyd.admin.throttle import ADDRESSES, ALL_PAUSE, ALL_TRIES, PAUSE, TRIES, Throttle
+from proxyd.admin.callers.throttle import ADDRESSES, ALL_PAUSE, ALL_TRIES, PAUSE, TRIES, Throttle
 
 RIGHT, WRONG = b"right", b"wrong"
 

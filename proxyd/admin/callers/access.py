@@ -16,10 +16,10 @@ from aiohttp import hdrs, web
 
 from proxyd.admin.answers import Refusal
 from proxyd.admin.audit.record import LOGIN_FAILED
-from proxyd.admin.browsers import CSRF_HEADER, REQUEST_ID, SAFE, Page, page_of
-from proxyd.admin.peers import Peers
-from proxyd.admin.sessions import Session, Sessions
-from proxyd.admin.throttle import Throttle
+from proxyd.admin.callers.browsers import CSRF_HEADER, REQUEST_ID, SAFE, Page, page_of
+from proxyd.admin.callers.peers import Peers
+from proxyd.admin.callers.sessions import Session, Sessions
+from proxyd.admin.callers.throttle import Throttle
 from proxyd.apps.caller import CALLER, NOBODY, Caller
 from proxyd.database.entries import Author
 from proxyd.model.listen import is_loopback

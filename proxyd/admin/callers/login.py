@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from aiohttp import web
 
-from proxyd.admin.access import ADDRESS, ROLES, SESSION, SESSION_PATH, Access, author_of
 from proxyd.admin.answers import Refusal, answer
-from proxyd.admin.browsers import REQUEST_ID, Page, page_of
+from proxyd.admin.callers.access import ADDRESS, ROLES, SESSION, SESSION_PATH, Access, author_of
+from proxyd.admin.callers.browsers import REQUEST_ID, Page, page_of
 from proxyd.admin.openapi.described import described
 from proxyd.apps.caller import CALLER, NOBODY
 from proxyd.apps.roles import public
@@ -18,7 +18,7 @@ from proxyd.telemetry.events import get_logger
 
 if TYPE_CHECKING:
     from proxyd.admin.audit.auditor import Auditor
-    from proxyd.admin.sessions import Session
+    from proxyd.admin.callers.sessions import Session
     from proxyd.telemetry.admin_families import AdminCounts
 
 MAX_SIZE: Final = 4096  # bytes of a login: it may be sent by anybody

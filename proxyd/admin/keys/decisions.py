@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from proxyd.admin.answers import Refusal
-from proxyd.admin.catalog import COLLECTIONS
+from proxyd.admin.entities.catalog import COLLECTIONS
 from proxyd.database.entries import Change
 from proxyd.model.issue import IssueError, issue, named, successor
 from proxyd.model.key_list import described
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import NoReturn
 
-    from proxyd.admin.book import Book
-    from proxyd.admin.checking import Checker
+    from proxyd.admin.entities.book import Book
+    from proxyd.admin.entities.checking import Checker
     from proxyd.clock import Clock
     from proxyd.crypto.api_keys import KeyText
     from proxyd.database.entries import Document, Entry

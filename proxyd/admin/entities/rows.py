@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from proxyd.admin.paging import One
-from proxyd.admin.show import show
-from proxyd.admin.typed import filled
+from proxyd.admin.entities.paging import One
+from proxyd.admin.entities.show import show
+from proxyd.admin.entities.typed import filled
 from proxyd.database.masking import Masking
 from proxyd.database.text import in_order
 from proxyd.model.shapes import SHAPES

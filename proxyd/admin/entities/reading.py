@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from proxyd.admin.answers import Refusal, answer
-from proxyd.admin.catalog import COLLECTIONS, TOP, children, parents
+from proxyd.admin.entities.catalog import COLLECTIONS, TOP, children, parents
+from proxyd.admin.entities.paging import Page, next_path
+from proxyd.admin.entities.rows import LoadedRows, StoredRows
 from proxyd.admin.openapi.described import described
 from proxyd.admin.openapi.schemas import PAGING, listed, shown
-from proxyd.admin.paging import Page, next_path
-from proxyd.admin.rows import LoadedRows, StoredRows
 from proxyd.apps.roles import roles
 from proxyd.model.shapes import SHAPES
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from proxyd.admin.book import Above
-    from proxyd.admin.catalog import Collection
-    from proxyd.admin.rows import Row, Rows
+    from proxyd.admin.entities.book import Above
+    from proxyd.admin.entities.catalog import Collection
+    from proxyd.admin.entities.rows import Row, Rows
     from proxyd.admin.source import AdminSource
     from proxyd.model.entities import Stored
 

@@ -16,8 +16,8 @@ import orjson
 from aiohttp import web
 
 from proxyd.admin.answers import Refusal
+from proxyd.admin.entities.reading import READERS
 from proxyd.admin.openapi.described import Query, described
-from proxyd.admin.reading import READERS
 from proxyd.apps.roles import roles
 from proxyd.telemetry.tail import WATCHERS, Filter
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from proxyd.admin.answers import Refusal
-from proxyd.admin.typed import Kind, infer
+from proxyd.admin.entities.typed import Kind, infer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from proxyd.admin.about import check
 from proxyd.admin.answers import Refusal
-from proxyd.admin.bodies import read_body
+from proxyd.admin.entities.bodies import read_body
 from proxyd.admin.openapi.described import Query
 from proxyd.model.base import Entity
 from proxyd.model.credentials import Moment

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aiohttp import web
 
-from proxyd.admin.access import author_of
 from proxyd.admin.answers import Refusal, answer
-from proxyd.admin.bodies import MULTIPART, URLENCODED, Given, read_body
-from proxyd.admin.book import Book
-from proxyd.admin.catalog import TOP, children, parents
-from proxyd.admin.checking import Checker
-from proxyd.admin.deciding import Decision, Decisions
+from proxyd.admin.callers.access import author_of
+from proxyd.admin.entities.bodies import MULTIPART, URLENCODED, Given, read_body
+from proxyd.admin.entities.book import Book
+from proxyd.admin.entities.catalog import TOP, children, parents
+from proxyd.admin.entities.checking import Checker
+from proxyd.admin.entities.deciding import Decision, Decisions
+from proxyd.admin.entities.rows import shown
 from proxyd.admin.openapi.described import JSON, described
 from proxyd.admin.openapi.schemas import changed, given
 from proxyd.admin.openapi.schemas import shown as shown_schema
-from proxyd.admin.rows import shown
 from proxyd.apps.roles import roles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from proxyd.admin.book import Above
-    from proxyd.admin.catalog import Collection
+    from proxyd.admin.entities.book import Above
+    from proxyd.admin.entities.catalog import Collection
     from proxyd.admin.source import AdminSource
     from proxyd.database.entries import Change, Contents
     from proxyd.database.live import Live

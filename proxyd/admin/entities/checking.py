@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from proxyd.admin.answers import Refusal
-from proxyd.admin.catalog import COLLECTIONS
-from proxyd.admin.show import MASK
+from proxyd.admin.entities.catalog import COLLECTIONS
+from proxyd.admin.entities.show import MASK
 from proxyd.database.entries import Change
 from proxyd.database.text import write
 from proxyd.errors import ConfigError
@@ -16,8 +16,8 @@ from proxyd.model.shapes import SHAPES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from proxyd.admin.book import Book
-    from proxyd.admin.catalog import Collection
+    from proxyd.admin.entities.book import Book
+    from proxyd.admin.entities.catalog import Collection
     from proxyd.database.entries import Document
     from proxyd.database.text import Frame
     from proxyd.errors import Problem

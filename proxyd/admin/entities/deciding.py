@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from proxyd.admin.answers import Refusal
-from proxyd.admin.book import listed_authorities
-from proxyd.admin.checking import resolved
-from proxyd.admin.show import MASK
-from proxyd.admin.typed import merged_document
+from proxyd.admin.entities.book import listed_authorities
+from proxyd.admin.entities.checking import resolved
+from proxyd.admin.entities.show import MASK
+from proxyd.admin.entities.typed import merged_document
 from proxyd.crypto.api_keys import KeyText
 from proxyd.database.entries import Change
 from proxyd.database.seal import SealError, seal
@@ -24,10 +24,10 @@ from proxyd.model.shapes import IGNORED_FIELDS, SHAPES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from proxyd.admin.bodies import Given
-    from proxyd.admin.book import Book
-    from proxyd.admin.catalog import Collection
-    from proxyd.admin.checking import Checker
+    from proxyd.admin.entities.bodies import Given
+    from proxyd.admin.entities.book import Book
+    from proxyd.admin.entities.catalog import Collection
+    from proxyd.admin.entities.checking import Checker
     from proxyd.database.entries import Document, Entry
     from proxyd.model.settings import Settings
 

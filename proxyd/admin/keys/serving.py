@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from proxyd.admin.access import author_of
 from proxyd.admin.answers import Refusal, answer
-from proxyd.admin.book import Book
-from proxyd.admin.checking import Checker
-from proxyd.admin.key_decisions import CONSUMERS, KEYS, KeyDecisions, all_told
-from proxyd.admin.key_inputs import FILTERS, KEY, MADE, PAGE, NewKey, OwnKey, Rotation, read
+from proxyd.admin.callers.access import author_of
+from proxyd.admin.entities.book import Book
+from proxyd.admin.entities.checking import Checker
+from proxyd.admin.entities.paging import Page, next_path
+from proxyd.admin.entities.reading import READERS, find
+from proxyd.admin.entities.writing import WRITERS
+from proxyd.admin.keys.decisions import CONSUMERS, KEYS, KeyDecisions, all_told
+from proxyd.admin.keys.inputs import FILTERS, KEY, MADE, PAGE, NewKey, OwnKey, Rotation, read
 from proxyd.admin.openapi.described import described
 from proxyd.admin.openapi.schemas import PAGING
-from proxyd.admin.paging import Page, next_path
-from proxyd.admin.reading import READERS, find
-from proxyd.admin.writing import WRITERS
 from proxyd.apps.roles import roles
 from proxyd.database.entries import DatabaseError
 from proxyd.model import key_list
@@ -29,7 +29,7 @@ from proxyd.model import key_list
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from proxyd.admin.key_decisions import Made
+    from proxyd.admin.keys.decisions import Made
     from proxyd.admin.source import AdminSource
     from proxyd.clock import Clock
     from proxyd.database.entries import Change, Contents

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
-from proxyd.admin.show import masked
+from proxyd.admin.entities.show import masked
 from proxyd.model.shapes import SHAPES
 from proxyd.plugins import BY_NAME
 

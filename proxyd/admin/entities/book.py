@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from proxyd.admin.answers import Refusal
-from proxyd.admin.catalog import COLLECTIONS
+from proxyd.admin.entities.catalog import COLLECTIONS
 from proxyd.model.shapes import CHILDREN, SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from proxyd.admin.catalog import Collection
+    from proxyd.admin.entities.catalog import Collection
     from proxyd.database.entries import Contents, Document, Entry
 
 Above = tuple[

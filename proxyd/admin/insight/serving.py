@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from proxyd.admin.about import read_object
 from proxyd.admin.answers import Refusal, answer
-from proxyd.admin.catalog import COLLECTIONS
-from proxyd.admin.explaining import Explainer, Question, QuestionError
+from proxyd.admin.entities.catalog import COLLECTIONS
+from proxyd.admin.entities.reading import READERS, find
+from proxyd.admin.entities.show import masked
+from proxyd.admin.insight.explaining import Explainer, Question, QuestionError
 from proxyd.admin.openapi.described import Query, described
-from proxyd.admin.reading import READERS, find
-from proxyd.admin.show import masked
 from proxyd.apps.roles import roles
 from proxyd.gateway.pipeline import defines
 from proxyd.plugin import PHASES
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from proxyd.admin.explaining import Explanation, Link
+    from proxyd.admin.insight.explaining import Explanation, Link
     from proxyd.admin.source import AdminSource
     from proxyd.gateway.router.explain import Verdict
     from proxyd.model.entities import Route, Stored
