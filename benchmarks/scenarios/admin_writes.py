@@ -8,7 +8,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 import statistics
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +29,7 @@ from benchmarks.scenarios.compare import in_turn
 from benchmarks.scenarios.processes import WORKERS, Load
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from benchmarks.scenarios.base import Bench
@@ -34,15 +38,17 @@ CONSUMERS = 1000
 WRITERS = 8  # at the same time
 PEPPER = "p" * 40
 COLUMNS = ["proxyd", "requests", "failed", "CPU µs/request", "writes", "ms/write", "ms/write p99", "reloads"]
-OFF, IDLE = "no database", "SQLite, nothing written"
+OFF, IDLE, OPEN = "no database", "SQLite, nothing written", "SQLite, and an open dashboard"
+LOOKED_AT = ("/dashboard/overview?range=5m", "/dashboard/series?range=5m")  # by a dashboard, each second
 
 
 class WithDatabase(ProxydPeer):
     """Two workers whose entities are in the file or, with a database, in SQLite."""
 
-    def __init__(self, name: str, *, database: bool) -> None:
+    def __init__(self, name: str, *, database: bool, dashboard: bool = False) -> None:
         self.name = name
         self.admin = 0
+        self.dashboard = dashboard
         self._database = database
 
     def start(self, directory: Path, listen: int, origin: int) -> Command:
@@ -62,7 +68,11 @@ def run(bench: Bench) -> Section:
     section = Section(
         "admin-writes", f"admin-writes: {CONSUMERS:,} consumers written under load", COLUMNS, raw={}
     )
-    peers = [WithDatabase(OFF, database=False), WithDatabase(IDLE, database=True)]
+    peers = [
+        WithDatabase(OFF, database=False),
+        WithDatabase(IDLE, database=True),
+        WithDatabase(OPEN, database=True, dashboard=True),
+    ]
     if reason := peers[0].missing():
         section.notes.append(f"skipped: {reason}")
         return section
@@ -94,7 +104,8 @@ def _idle(bench: Bench, section: Section, peers: list[WithDatabase], origin: int
             "proxyd", command, port=listen, core=bench.proxy_core, directory=bench.directory
         ) as server:
             fetch(listen, "/")
-            sample = measure(bench, server, script)
+            with looking(peer.admin if peer.dashboard else 0):
+                sample = measure(bench, server, script)
         samples[peer.name].append(sample.raw())
         bench.say(f"admin-writes: round {number + 1} {peer.name}: {sample.cpu_us:.1f} µs/request")
     for name, taken in samples.items():
@@ -104,6 +115,28 @@ def _idle(bench: Bench, section: Section, peers: list[WithDatabase], origin: int
         section.rows.append([name, requests, errors, cpu, "-", "-", "-", "-"])
         section.figures[name] = {"cpu_us": statistics.median(sample["cpu_us"] for sample in taken)}
     section.raw["idle"] = samples
+
+
+@contextmanager
+def looking(admin: int) -> Iterator[None]:
+    """Ask the admin listener at a port what a dashboard asks it, each second; 0 for nobody who does."""
+    over = threading.Event()
+
+    def look() -> None:
+        while True:
+            for path in LOOKED_AT:
+                fetch(admin, path)
+            if over.wait(1.0):
+                return
+
+    with ThreadPoolExecutor(1) as pool:
+        looks = pool.submit(look) if admin else None
+        try:
+            yield
+        finally:
+            over.set()
+        if looks is not None:
+            looks.result()
 
 
 @dataclass
