@@ -10,13 +10,12 @@ import hmac
 import math
 import secrets
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
 from proxyd.admin.answers import Refusal
 from proxyd.admin.audit.record import LOGIN_FAILED
-from proxyd.admin.callers.browsers import CSRF_HEADER, REQUEST_ID, SAFE, Page, page_of
+from proxyd.admin.callers.browsers import CSRF_HEADER, REQUEST_ID, SAFE, Page, page_of, parts_of
 from proxyd.admin.callers.peers import Peers
 from proxyd.admin.callers.sessions import Session, Sessions
 from proxyd.admin.callers.throttle import Throttle
@@ -148,9 +147,9 @@ class Access:
         origin = request.headers.get(hdrs.ORIGIN)
         hosts = []
         if not self._peers.is_unix(request):  # over a unix socket, a host says nothing
-            hosts.append(urlsplit(f"//{request.headers.get(hdrs.HOST, '')}").hostname)
+            hosts.append(parts_of(f"//{request.headers.get(hdrs.HOST, '')}").hostname)
         if origin is not None and origin not in self.origins:
-            hosts.append(urlsplit(origin).hostname)
+            hosts.append(parts_of(origin).hostname)
         local = all(host == "localhost" or is_loopback(host or "") for host in hosts)
         if not local or (request.method not in SAFE and page_of(request, self.origins) is Page.OTHER):
             raise Refusal(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import aiohttp_cors
 from aiohttp import hdrs, web
@@ -53,7 +53,15 @@ def page_of(request: web.Request, origins: Container[str]) -> Page:
     if origin is None:
         return Page.UNKNOWN
     # Not the scheme: whoever ends TLS in front of this knows it, and this does not.
-    return Page.OURS if urlsplit(origin).netloc == request.headers.get(hdrs.HOST, "").lower() else Page.OTHER
+    return Page.OURS if parts_of(origin).netloc == request.headers.get(hdrs.HOST, "").lower() else Page.OTHER
+
+
+def parts_of(url: str) -> SplitResult:
+    """Return the parts of what a client has sent as an address; what is none has no parts."""
+    try:
+        return urlsplit(url)
+    except ValueError:  # as of "http://["
+        return urlsplit("")
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:

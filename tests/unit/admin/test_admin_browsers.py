@@ -136,3 +136,18 @@ async def test_a_route_without_a_role_keeps_it_from_starting(serve, monkeypatch,
     monkeypatch.setattr(About, "add_to", add_to)
     with pytest.raises(ValueError, match=r"neither roles nor public is declared for GET /open"):
         await serve()
+
+
+@pytest.mark.parametrize("tokens", [{}, {"admin_tokens": TOKENS}])
+@pytest.mark.parametrize("name", ["Origin", "Host"])
+async def test_an_address_that_is_none_is_no_page_of_ours(serve, tokens, name):
+    """Refused, or not known, and no error of the gateway's."""
+    client = await serve(Source(**tokens))
+    for value in ("http://[", "//[::1", "http://[nonsense]:1", "]", "null"):
+        sent = {name: value.removeprefix("http://") if name == "Host" else value}
+        async with client.get("/services", headers=sent) as answer:
+            assert answer.status in {401, 403}
+        async with client.post(
+            "/session", json={"token": "x"}, headers={"Origin": "http://[", **sent}
+        ) as answer:
+            assert answer.status == 403
