@@ -130,7 +130,11 @@ class Tailing:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(watcher.known.wait(), PERIOD)
             await response.write(b"retry: 2000\n\n" + watcher.event())
-            await self._tell(request, response, watcher)
+            async with asyncio.timeout(LIFE):
+                await self._tell(request, response, watcher)
+        except TimeoutError:  # it has read nothing for long, and keeps a place from others
+            if request.transport is not None:
+                request.transport.abort()
         except ConnectionError:
             pass  # the client has gone, which is how most of them end
         finally:

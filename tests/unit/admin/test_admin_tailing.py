@@ -8,6 +8,7 @@ import json
 import pytest
 from admin_case import Source, get
 
+from proxyd.admin.insight import tailing
 from proxyd.admin.insight.tailing import WAITING, Watcher
 from proxyd.telemetry.tail import WATCHERS, Filter
 
@@ -110,3 +111,27 @@ async def test_viewers_watch_and_nobody_else_does(serve, role):
     """It takes a token where there are any."""
     client = await serve(Source(admin_tokens=f"{role}:{'t' * 20}"))
     await get(client, "/dashboard/tail", 401)
+
+
+async def test_who_reads_nothing_does_not_keep_its_place(serve, monkeypatch):
+    """Its connection is cut when the time of a stream is over, however much it was told."""
+    monkeypatch.setattr(tailing, "LIFE", 1.0)
+    monkeypatch.setattr(tailing, "PERIOD", 0.01)
+
+    class Busy(Watched):
+        async def tail(self, watches):
+            self.asked = dict(watches)
+            told = {"seen": 1, "lines": [line(1, "/" + "x" * 100_000)] * 20}
+            return [(1, json.dumps(dict.fromkeys(watches, told)).encode())]
+
+    source = Busy()
+    client = await serve(source)
+    reader, writer = await asyncio.open_connection(client.host, client.port, limit=1)
+    writer.write(b"GET /dashboard/tail HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    async with asyncio.timeout(20):
+        while not source.asked:  # noqa: ASYNC110  # it has begun
+            await asyncio.sleep(0.01)
+        while source.asked:  # noqa: ASYNC110  # and is not asked for any more
+            await asyncio.sleep(0.01)
+    writer.close()
+    del reader
