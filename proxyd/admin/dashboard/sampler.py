@@ -44,6 +44,7 @@ class Sampler:
         self.rings = {name: Ring(scale) for name, scale in SCALES.items()}
         self.latest: Observation | None = None
         self.at = 0.0  # of the latest look, seconds since the epoch
+        self._looked = 0.0  # at the same time, by the clock that nobody sets
         self._observe = observe
         self._clock = clock or Clock()
         self._meters = Differences()
@@ -82,8 +83,8 @@ class Sampler:
     async def look(self) -> None:
         """Take one look; the first one is where counting begins."""
         seen = await self._observe()
-        now = self._clock.time()
-        moment = Moment(max(now - self.at, 0.001))
+        now, looked = self._clock.time(), self._clock.now()
+        moment = Moment(max(looked - self._looked, 0.001))
         for number, meter in enumerate(seen.meters):
             found = self._meters.of(meter)
             if found is not None:
@@ -99,7 +100,7 @@ class Sampler:
         if self.at:
             for ring in self.rings.values():
                 ring.take(round(now), moment)
-        self.latest, self.at = seen, now
+        self.latest, self.at, self._looked = seen, now, looked
 
     def _add_consumers(self, moment: Moment, tallies: Sequence[Tally]) -> None:
         """Count requests of consumers, which tallies know where the prometheus plugin tells consumers apart."""

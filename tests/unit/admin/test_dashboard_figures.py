@@ -24,9 +24,10 @@ class Moved:
 
     def __init__(self):
         self.at = 1_800_000_000.0
+        self.set = 0.0  # seconds by which somebody has set the time of the day
 
     def time(self):
-        return self.at
+        return self.at + self.set
 
     def now(self):
         return self.at
@@ -303,3 +304,17 @@ def test_a_moment_keeps_the_highest_of_what_rises_and_falls():
     ring = Ring(SCALES["5m"])
     ring.take(100, one)
     assert repr(ring) == "<Ring 1 s x 300 last=100>"
+
+
+async def test_a_clock_that_is_set_back_makes_no_peak(sampler, gateway, clock):
+    """A rate is by the time that has gone by, whatever the time of the day is said to be."""
+    gateway.serve(10)
+    clock.set = -30.0
+    await second(sampler, clock)
+    gateway.serve(10)
+    await second(sampler, clock)
+    gateway.serve(10)
+    clock.set = 3600.0
+    await second(sampler, clock)
+    rates = [one for one in series(sampler.rings["5m"], sampler.at, (0, 0))["columns"]["requests"] if one]
+    assert set(rates) == {10.0}
