@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from proxyd.health.look import Around
     from proxyd.model.indicators import Tcp
 
+FAREWELL = 0.2  # seconds that the other side gets to answer the end of TLS, which not everybody does
+
 
 class TcpLook:
     """Connects and hangs up."""
@@ -27,8 +29,12 @@ class TcpLook:
         """Connect."""
         _, writer = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
         writer.close()
-        with contextlib.suppress(OSError):  # it was there
-            await writer.wait_closed()
+        try:
+            async with asyncio.timeout(FAREWELL):
+                with contextlib.suppress(OSError):  # it was there
+                    await writer.wait_closed()
+        except TimeoutError:
+            writer.transport.abort()
         return {}
 
     async def close(self) -> None:

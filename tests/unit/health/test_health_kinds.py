@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import trustme
@@ -64,6 +66,50 @@ async def test_tls_is_verified_as_the_record_says(seen, listener, authority):
     ):
         found = await seen("tcp", {**where, "tls": tls})
         assert found["message"].startswith(f"its certificate is not trusted: {reason}")
+
+
+async def test_tls_that_is_not_ended_by_the_other_side_is_up(seen, authority):
+    """Whoever completes the handshake and then reads nothing is there: nobody waits for its farewell."""
+    _, context = authority
+    listening = socket.create_server(("127.0.0.1", 0))
+    done = threading.Event()
+
+    def shake():
+        with context.wrap_socket(listening.accept()[0], server_side=True):
+            done.wait(60)
+
+    thread = threading.Thread(target=shake)
+    thread.start()
+    try:
+        where = {"host": "127.0.0.1", "port": listening.getsockname()[1], "tls": {"verify": "off"}}
+        assert await seen("tcp", where) == {"status": "up"}
+    finally:
+        done.set()
+        thread.join()
+        listening.close()
+
+
+async def test_https_tells_why_a_certificate_is_not_trusted(seen, listener, authority):
+    """As TCP does: an unknown authority, a wrong name, one that is over; and a port that speaks no TLS."""
+    file, context = authority
+    url = f"https://127.0.0.1:{await listener(context=context)}/"
+    for tls, reason in (
+        ({}, "unable to get local issuer certificate"),
+        ({"ca": file}, "IP address mismatch, certificate is not valid for '127.0.0.1'"),
+    ):
+        found = await seen("http", {"url": url, "tls": tls})
+        assert found["message"].startswith(f"its certificate is not trusted: {reason}")
+    over = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    old, known = trustme.CA(), datetime(2020, 1, 1, tzinfo=UTC)
+    old.issue_cert("127.0.0.1", not_before=known, not_after=known + timedelta(days=1)).configure_cert(over)
+    old.cert_pem.write_to_path(file)
+    found = await seen(
+        "http", {"url": f"https://127.0.0.1:{await listener(context=over)}/", "tls": {"ca": file}}
+    )
+    assert found["message"] == "its certificate is not trusted: certificate has expired"
+    found = await seen("http", {"url": f"https://127.0.0.1:{await listener()}/"})
+    assert found["status"] == "down"
+    assert "Error" not in found["message"]
 
 
 @pytest.fixture
