@@ -67,6 +67,7 @@ class Shipping:
         self._under_way = ""
         self._row = 0  # failures in a row
         self._full = False  # told so
+        self._hidden = False  # the spool cannot be looked into, and that is told
         self._tasks: list[asyncio.Task[None]] = []
         self._headers = _headers(config)
         self._suffix = ".log.gz" if config.gzip else ".log"
@@ -90,14 +91,23 @@ class Shipping:
         try:
             self.state = await asyncio.to_thread(self._spool.look, self._config.logs, self._under_way)
         except OSError as error:
-            self._failed("spool", error.strerror or type(error).__name__)
+            self._not_seen(_reason(error))
             return
+        self._hidden = False
         self.segments["dropped"] += self.state.dropped
         if self.state.dropped and not self._full:
             log.error("log segments are lost: the spool is full", spool=str(self._spool.directory))
         self._full = bool(self.state.dropped)
         if self.state.waiting:
             self._some.set()
+
+    def _not_seen(self, reason: str) -> None:
+        self.failures["spool"] += 1
+        if not self._hidden:
+            log.error(
+                "the spool of log segments cannot be read", spool=str(self._spool.directory), reason=reason
+            )
+        self._hidden = True
 
     # --- the bucket ------------------------------------------------------------------------------------------
 

@@ -210,3 +210,15 @@ async def test_metrics_tell_what_became_of_segments(ship, spool):
     assert "proxyd_log_shipping_spool_bytes 0.0" in lines
     assert "proxyd_log_shipping_spool_limit_bytes 1.048576e+06" in lines
     assert list(of_shipping(None)) == []
+
+
+async def test_a_spool_that_is_gone_is_told_once(ship, spool, events_of):
+    """However often it is looked for; what it holds when it is back is sent."""
+    away = spool.directory.rename(f"{spool.directory}-away")
+    bucket = FakeBucket()
+    one = ship(bucket)
+    await until(lambda: one.failures["spool"] > 3)
+    assert events_of().count("cannot be read") == 1
+    away.rename(spool.directory)
+    put(spool, 1)
+    await until(lambda: one.segments["sent"] == 1)
