@@ -45,6 +45,22 @@ def test_numbers_are_written_with_their_units():
     ]
 
 
+def test_units_fit_what_is_very_small_very_large_or_nearly_one_more():
+    """Nothing that is there is written as 0, and no unit holds a thousand of the one below."""
+    written = run(
+        "rate, seconds, bytes, compact, percent",
+        "format.js",
+        """[
+          rate(1 / 86400), seconds(1e-8), percent(1e-9), seconds(0.99996), compact(999.9), compact(999999), bytes(1048575),
+          compact(2.5e12), bytes(5 * 2 ** 40),
+        ]""",
+    )
+    assert written == [
+        *("< 0.001/s", "< 0.001 ms", "< 0.001 %", "1 s", "1k", "1M", "1 MiB"),
+        *("2.5T", "5 TiB"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("highest", "ticks"),
     [

@@ -1,7 +1,10 @@
 // Numbers and times as people read them. What is not known is a dash.
 
 const NONE = "–"
-const compactUnits = [["G", 1e9], ["M", 1e6], ["k", 1e3]]
+const compactUnits = [["T", 1e12], ["G", 1e9], ["M", 1e6], ["k", 1e3]]
+const byteUnits = [["TiB", 2 ** 40], ["GiB", 2 ** 30], ["MiB", 2 ** 20], ["KiB", 2 ** 10]]
+const LEAST = 0.001 // that is written
+const ROUNDED = 0.9995 // of a unit is written as one
 
 const known = (value) => value !== null && value !== undefined && Number.isFinite(value)
 
@@ -11,13 +14,14 @@ export const integer = (value) => (known(value) ? Math.round(value).toLocaleStri
 /** 1234 -> "1.23k", 12.34 -> "12.3"; three digits that count. */
 export function compact(value) {
   if (!known(value)) return NONE
-  for (const [unit, size] of compactUnits) if (Math.abs(value) >= size) return `${digits(value / size)}${unit}`
+  for (const [unit, size] of compactUnits) if (Math.abs(value) >= size * ROUNDED) return `${digits(value / size)}${unit}`
   return digits(value)
 }
 
 function digits(value) {
   const size = Math.abs(value)
   if (size === 0) return "0"
+  if (size < LEAST / 2) return `< ${LEAST}`
   const places = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : size >= 0.1 ? 2 : 3
   return String(Number(value.toFixed(places)))
 }
@@ -29,7 +33,7 @@ export const rate = (value) => (known(value) ? `${compact(value)}/s` : NONE)
 export function seconds(value) {
   if (!known(value)) return NONE
   if (value === 0) return "0 ms"
-  if (Math.abs(value) < 1) return `${digits(value * 1000)} ms`
+  if (Math.abs(value) < ROUNDED) return `${digits(value * 1000)} ms`
   if (Math.abs(value) < 90) return `${digits(value)} s`
   return `${digits(value / 60)} min`
 }
@@ -40,8 +44,8 @@ export const percent = (value) => (known(value) ? `${digits(value * 100)} %` : N
 /** Bytes, by 1024. */
 export function bytes(value) {
   if (!known(value)) return NONE
-  for (const [unit, size] of [["GiB", 2 ** 30], ["MiB", 2 ** 20], ["KiB", 2 ** 10]]) {
-    if (Math.abs(value) >= size) return `${digits(value / size)} ${unit}`
+  for (const [unit, size] of byteUnits) {
+    if (Math.abs(value) >= size * ROUNDED) return `${digits(value / size)} ${unit}`
   }
   return `${Math.round(value)} B`
 }
