@@ -1,6 +1,8 @@
 // What is asked of the Admin API, as whoever is logged in. Errors come in Kong's form: message, name, code, fields.
 
 const CSRF_HEADER = "X-CSRF-Token"
+const LONGEST_READ = 30_000 // milliseconds for an answer
+const LONGEST_WRITE = 60_000
 
 /** Who is logged in, as /session tells. */
 export const session = { name: null, role: null, csrf: null, expires_at: null, login_required: false }
@@ -31,8 +33,28 @@ export function onLoggedOut(listener) {
   loggedOut = listener
 }
 
-/** Ask, and return the decoded answer (null for none). Raises ApiError; an abort raises what fetch does. */
-export async function request(method, path, { body, query, signal, headers = {} } = {}) {
+/**
+ * Ask, and return the decoded answer (null for none). Raises ApiError; an abort raises what fetch does.
+ *
+ * Who has logged in anew in another tab has the cookie of another session, which wants another word with each write.
+ */
+export async function request(method, path, options = {}) {
+  const { csrf, name, role } = session
+  try {
+    return await ask(method, path, options)
+  } catch (error) {
+    if (error.status !== 403 || method === "GET" || !csrf) throw error
+    const present = await ask("GET", "session").catch(() => null)
+    if (!present?.csrf || present.csrf === csrf) throw error
+    if (path !== "session" && (present.name !== name || present.role !== role)) {
+      throw new ApiError(403, { message: `${present.name} has logged in with this browser: load the page anew` })
+    }
+    take(present)
+    return ask(method, path, options)
+  }
+}
+
+async function ask(method, path, { body, query, signal, headers = {} } = {}) {
   const url = new URL(path.replace(/^\//, ""), document.baseURI)
   url.hash = ""
   for (const [name, value] of Object.entries(query ?? {})) {
@@ -41,21 +63,29 @@ export async function request(method, path, { body, query, signal, headers = {} 
   const sent = { Accept: "application/json", ...headers }
   if (body !== undefined) sent["Content-Type"] = "application/json"
   if (method !== "GET" && session.csrf) sent[CSRF_HEADER] = session.csrf
+  const within = method === "GET" ? LONGEST_READ : LONGEST_WRITE
   let response
+  let answer
   try {
     response = await fetch(url, {
-      method, signal, headers: sent, credentials: "same-origin", cache: "no-store",
+      method, headers: sent, credentials: "same-origin", cache: "no-store",
+      signal: AbortSignal.any([AbortSignal.timeout(within), ...(signal ? [signal] : [])]),
       body: body === undefined ? undefined : JSON.stringify(body),
     })
+    answer = await decoded(response)
   } catch (error) {
     if (error.name === "AbortError") throw error
-    throw new ApiError(0, null)
+    throw new ApiError(0, error.name === "TimeoutError" ? { message: late(method, within) } : null)
   }
-  const answer = await decoded(response)
   if (response.ok || response.status === 304) return answer
   const error = new ApiError(response.status, answer, response.headers.get("Retry-After"))
   if (response.status === 401 && !path.replace(/^\//, "").startsWith("session")) loggedOut(error)
   throw error
+}
+
+function late(method, within) {
+  const said = `The gateway has not answered for ${within / 1000} s`
+  return method === "GET" ? said : `${said}: what was asked for may be done all the same`
 }
 
 async function decoded(response) {
@@ -106,13 +136,10 @@ export async function login(token) {
   take(await request("POST", "session", { body: { token } }))
 }
 
-/** Log out; the cookie is gone whatever comes of it. */
+/** Log out; raises ApiError where the session goes on. */
 export async function logout() {
-  try {
-    await request("DELETE", "session")
-  } finally {
-    take({ login_required: true })
-  }
+  await request("DELETE", "session")
+  take({ login_required: true })
 }
 
 function take(told) {

@@ -1,6 +1,7 @@
 // The shell: who is logged in, the navigation, and the page that the address names.
 
 import { loadSession, logout, onLoggedOut, session } from "./api.js"
+import { closeDialogs, toast } from "./dialogs.js"
 import { h, replace } from "./dom.js"
 import { icon } from "./icons.js"
 import { loginPage } from "./login.js"
@@ -27,6 +28,7 @@ async function start(note = null) {
 
 function showLogin(note) {
   leave()
+  closeDialogs()
   shell = null
   document.title = "Log in · proxyd"
   replace(root, loginPage(enter, note))
@@ -85,7 +87,16 @@ function account() {
   if (!session.name) return null
   return h("div", { class: "account" },
     h("span", { class: "account-name" }, session.name, session.role !== session.name && h("span", { class: "account-role" }, session.role)),
-    session.login_required && button("", { kind: "quiet", icon: "logout", label: "Log out", onClick: () => logout().finally(() => showLogin(null)) }))
+    session.login_required && button("", { kind: "quiet", icon: "logout", label: "Log out", onClick: end }))
+}
+
+async function end() {
+  try {
+    await logout()
+    showLogin(null)
+  } catch (error) {
+    toast("bad", `You are still logged in. ${error.message}.`)
+  }
 }
 
 function themeButton() {

@@ -30,6 +30,11 @@ export function dialog({ title, body, wide = false }) {
   })
 }
 
+/** Close what is open: nobody is logged in any more. */
+export function closeDialogs() {
+  for (const one of document.querySelectorAll("dialog[open]")) one.close()
+}
+
 /** Ask before something is done; true where it is to be. */
 export async function confirmed({ title, text, label = "Continue", danger = false }) {
   const said = await dialog({

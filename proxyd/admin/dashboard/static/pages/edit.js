@@ -90,6 +90,7 @@ function editor({ place, collection, within, kind, schema, entity, fresh, at, na
   const verdict = h("p", { class: "form-verdict", role: "status" })
   let timer = null
   let judging = 0
+  let sending = false
   const inner = schemaFields({ schema, value: entity, main: kind.main, choices: named, skip, onChange: () => { clearTimeout(timer); timer = setTimeout(judge, TYPING) } })
   const before = fresh ? {} : inner.read()
 
@@ -126,6 +127,12 @@ function editor({ place, collection, within, kind, schema, entity, fresh, at, na
 
   async function submit(event) {
     event.preventDefault()
+    if (sending) return
+    sending = true
+    try { await send() } finally { sending = false }
+  }
+
+  async function send() {
     clearTimeout(timer)
     let value
     try {
