@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import httpx
-import pytest
 from e2e_gateway import config_for
 from e2e_wire import OK
 
@@ -16,22 +14,6 @@ def configuration(first, second, **upstream):
     pool = {"name": "pool", "targets": targets, **upstream}
     empty = {"name": "empty", "targets": [{"target": "nowhere.invalid:80"}]}
     return config_for("http://pool", upstreams=[pool, empty])
-
-
-@pytest.fixture
-async def ask():
-    """Give what opens a client of an Admin API, at a URL or at a unix socket."""
-    clients = []
-
-    def start(where):
-        over = httpx.AsyncHTTPTransport(uds=str(where)) if not str(where).startswith("http") else None
-        base = "http://localhost" if over else where
-        clients.append(httpx.AsyncClient(base_url=base, transport=over, timeout=30))
-        return clients[-1]
-
-    yield start
-    for client in clients:
-        await client.aclose()
 
 
 async def healths(admin, path="/upstreams/pool/health"):

@@ -6,8 +6,6 @@ import asyncio
 import sqlite3
 from signal import SIGHUP, SIGTERM
 
-import httpx
-import pytest
 from e2e_gateway import config_for
 from e2e_load import Load
 from e2e_wire import OK, PATIENCE
@@ -16,21 +14,6 @@ PEPPER = "p" * 40
 CONSUMERS = 24
 WRITERS = 8
 GET = b"GET /locked HTTP/1.1\r\nHost: h\r\napikey: %s\r\n\r\n"
-
-
-@pytest.fixture
-async def ask():
-    """Give what asks an admin listener at a unix socket."""
-    clients = []
-
-    def start(path):
-        transport = httpx.AsyncHTTPTransport(uds=str(path))
-        clients.append(httpx.AsyncClient(base_url="http://localhost", transport=transport, timeout=PATIENCE))
-        return clients[-1]
-
-    yield start
-    for client in clients:
-        await client.aclose()
 
 
 async def until_opened(raw, port, key):
