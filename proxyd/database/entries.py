@@ -108,6 +108,7 @@ class AuditQuery:
     who: str = ""
     since: float = 0.0
     until: float = 0.0
+    revision: int = 0
     before: int = 0
     size: int = 100
 

@@ -32,7 +32,13 @@ class Kept:
 async def audit(connection: AsyncConnection, query: AuditQuery) -> list[Audited]:
     """Return entries of the audit log, the newest first."""
     asked = select(AUDIT).order_by(AUDIT.c.number.desc()).limit(query.size)
-    for column, value in (("collection", query.collection), ("entity", query.id), ("who", query.who)):
+    wanted = {
+        "collection": query.collection,
+        "entity": query.id,
+        "who": query.who,
+        "revision": query.revision,
+    }
+    for column, value in wanted.items():
         if value:
             asked = asked.where(AUDIT.c[column] == value)
     if query.since:

@@ -41,7 +41,7 @@ AUDIT: Final = sa.Table(
     METADATA,
     sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("at", sa.Double, nullable=False, index=True),
-    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False, index=True),
     sa.Column("who", sa.Text, nullable=False),
     sa.Column("role", sa.Text, nullable=False),
     sa.Column("address", sa.Text, nullable=False),

@@ -76,6 +76,7 @@ class Record:
             query.collection in {"", self.collection}
             and query.id in {"", self.entity}
             and query.who in {"", self.author.name}
+            and query.revision in {0, self.revision}
             and self.at >= query.since
             and (not query.until or self.at < query.until)
         )

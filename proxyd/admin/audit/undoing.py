@@ -110,9 +110,10 @@ async def _wanted(store: Store, number: int, *, together: bool) -> list[Audited]
         raise Refusal(404, {"message": "Not found, or not kept any more"})
     if not together:
         return found
-    at = found[0].at
-    near = await store.audit(AuditQuery(since=at - 1, until=at + 1, size=MOST))
-    return [one for one in near if one.revision == found[0].revision]
+    found = await store.audit(AuditQuery(revision=found[0].revision, size=MOST + 1))
+    if len(found) > MOST:
+        raise Refusal(400, {"message": f"More than {MOST:,} entities were changed: post what ran before"})
+    return found
 
 
 async def _put_back(store: Store, one: Audited) -> Change:

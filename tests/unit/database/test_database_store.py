@@ -199,7 +199,7 @@ async def test_an_author_may_be_called_anything(stores):
 
 
 async def test_the_log_is_filtered_and_paged(stores):
-    """By collection, entity, who, and time; the next page begins below the last number of the one before."""
+    """By collection, entity, who, revision, and time; the next page begins below the last number of the one before."""
     store = stores.open(clock := Frozen())
     for name in ("a", "b", "c"):
         clock.moment += 1
@@ -212,6 +212,8 @@ async def test_the_log_is_filtered_and_paged(stores):
     assert await asked(collection="services") == [6, 4, 2]
     assert await asked(collection="services", id="b") == [4]
     assert await asked(who="c") == [6, 5]
+    assert await asked(revision=2) == [4, 3]
+    assert await asked(revision=2, collection="services") == [4]
     assert await asked(since=clock.moment - 1, until=clock.moment) == [4, 3]
     assert await asked(size=4) == [6, 5, 4, 3]
     assert await asked(size=4, before=3) == [2, 1]

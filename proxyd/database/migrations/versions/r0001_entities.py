@@ -35,7 +35,7 @@ def upgrade() -> None:
         "proxyd_audit",
         sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("at", sa.Double, nullable=False, index=True),
-        sa.Column("revision", sa.BigInteger, nullable=False),
+        sa.Column("revision", sa.BigInteger, nullable=False, index=True),
         sa.Column("who", sa.Text, nullable=False),
         sa.Column("role", sa.Text, nullable=False),
         sa.Column("address", sa.Text, nullable=False),
