@@ -72,6 +72,7 @@ class LineWriter:
         self._fd = NONE
         self._is_pipe = False
         self._torn = False  # a line was begun and not ended
+        self._is_unseen = False  # nobody has looked how the file ends
         if setting is not None:
             try:
                 self._replace()
@@ -176,7 +177,9 @@ class LineWriter:
         self._close_file()
         self._fd = fresh
         self._torn = False
-        self._is_pipe = stat.S_ISFIFO(os.fstat(fresh).st_mode)
+        mode = os.fstat(fresh).st_mode
+        self._is_pipe = stat.S_ISFIFO(mode)
+        self._is_unseen = stat.S_ISREG(mode) and self.destination not in _STREAMS
 
     def _close_file(self) -> None:
         if self._fd != NONE:
@@ -199,6 +202,11 @@ class LineWriter:
             self._lost(lines)
             return False
         done = 0
+        if (
+            self._is_unseen
+        ):  # not where it is opened: of several processes, the first one to write ends the line
+            self._is_unseen = False
+            self._torn = _is_torn(self.destination)
         try:
             if self._torn:  # what stands there is a line of its own, if not a whole one
                 os.write(self._fd, b"\n")
@@ -238,6 +246,18 @@ def _open(destination: str) -> int:
     descriptor = os.open(destination, flags, 0o640)
     os.set_blocking(descriptor, True)
     return descriptor
+
+
+def _is_torn(path: str) -> bool:
+    """Whether a file ends within a line: whoever wrote it was killed, or its disk was full."""
+    try:
+        with Path(path).open("rb") as file:
+            if not file.seek(0, os.SEEK_END):
+                return False
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+    except OSError:  # it may be written, and not read
+        return False
 
 
 def _atomic_pieces(data: bytes) -> Iterator[bytes]:

@@ -158,6 +158,17 @@ def test_a_torn_line_stands_alone(tmp_path):
     assert writer.close()
 
 
+def test_a_line_that_others_have_torn_is_ended_once(tmp_path):
+    """Nothing is written onto what a killed process has left; a second writer adds no empty line, nor does a whole line."""
+    path = tmp_path / "log"
+    path.write_bytes(b"whole\nhal")
+    first, second = LineWriter(str(path), "setting"), LineWriter(str(path), "setting")
+    for writer, line in ((first, b"first\n"), (second, b"second\n")):
+        writer.write(line, 1)
+        assert writer.close()
+    assert path.read_bytes() == b"whole\nhal\nfirst\nsecond\n"
+
+
 def test_a_followed_path_is_opened_anew_where_another_file_stands(tmp_path):
     """Rotation by renaming needs no signal; a path that is gone is made again."""
     path, old = tmp_path / "log", tmp_path / "log.1"
