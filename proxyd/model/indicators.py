@@ -105,7 +105,7 @@ class Postgres(Entity):
     query: str = Field("SELECT 1", min_length=1)
     """What is asked."""
     tls: Tls | None = None
-    """TLS, with this; none: as sslmode in the DSN says, and without that verified unless it is on this machine."""
+    """TLS, with this; none: as sslmode in the DSN says, by default auto: verified unless it is on this machine."""
 
 
 class MongodbTls(Entity):

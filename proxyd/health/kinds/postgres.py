@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import asyncpg
 from yarl import URL
 
 from proxyd.health.look import DownError, context_of
-from proxyd.model.listen import is_loopback
+from proxyd.model.database import is_local
 from proxyd.model.places import Tls
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ class PostgresLook:
     def __init__(self, config: Postgres, timeout: float) -> None:
         self._config = config
         self._timeout = timeout
-        self._tls = context_of(tls) if (tls := tls_of(config)) is not None else None
+        tls = tls_of(config)
+        self._tls = context_of(tls) if isinstance(tls, Tls) else tls
 
     def __repr__(self) -> str:
         return "<PostgresLook>"
@@ -39,9 +40,7 @@ class PostgresLook:
                 await connection.execute(self._config.query)
             finally:
                 connection.terminate()
-        except (
-            asyncpg.PostgresError
-        ) as error:  # what the server says: it names users and databases, and no password
+        except asyncpg.PostgresError as error:  # it names users and databases, and no password
             raise DownError(str(error).partition("\n")[0]) from error
         except ssl.SSLError:  # some of which are ValueErrors, too
             raise
@@ -53,20 +52,21 @@ class PostgresLook:
         """Nothing is kept."""
 
 
-def tls_of(config: Postgres) -> Tls | None:
-    """Return the TLS that is wanted; None: as sslmode says, or none at all for this machine.
+def tls_of(config: Postgres) -> Tls | Literal[False] | None:
+    """Return the TLS that is wanted, False for none at all; None: as sslmode says.
 
-    Without a word, a server elsewhere is verified, as that of the setting ``database`` is.
+    ``auto``, and no word, are what they are for the setting ``database``: verified, unless nothing leaves this machine.
     """
     if config.tls is not None:
         return config.tls
     url = URL(config.url)
-    mode = url.query.get("sslmode", os.environ.get("PGSSLMODE", ""))
+    mode = url.query.get("sslmode") or os.environ.get("PGSSLMODE") or "auto"
     if mode == "verify-full" and "sslrootcert" not in url.query and "PGSSLROOTCERT" not in os.environ:
         return Tls()  # whom the system trusts: asyncpg would want a file
-    host = url.query.get("host", url.host or "")
-    near = not host or host.startswith("/") or host == "localhost" or is_loopback(host)
-    return None if mode or near else Tls()
+    if mode != "auto":
+        return None
+    hosts = url.query.get("host", url.host or "")
+    return False if all(map(is_local, hosts.split(","))) else Tls()
 
 
 def make(config: Postgres, around: Around) -> PostgresLook:

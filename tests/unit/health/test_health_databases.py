@@ -62,21 +62,24 @@ async def test_postgres_without_tls_is_told_so(seen, postgres):
 
 
 @pytest.mark.parametrize(
-    ("url", "verified"),
+    ("url", "tls"),
     [
-        ("postgresql://u:p@db.internal/x", True),
+        ("postgresql://u:p@db.internal/x", Tls()),
+        ("postgresql://u:p@db.internal/x?sslmode=auto", Tls()),
         ("postgresql://u:p@127.0.0.1:5432/x", False),
+        ("postgresql://u:p@127.0.0.1:5432/x?sslmode=auto", False),
         ("postgresql://localhost/x", False),
         ("postgresql://u@h/x?host=/run/postgresql", False),
-        ("postgresql://u:p@db.internal/x?sslmode=prefer", False),
-        ("postgresql://u:p@127.0.0.1/x?sslmode=verify-full", True),
-        ("postgresql://u:p@db.internal/x?sslmode=verify-full&sslrootcert=/ca.pem", False),
+        ("postgresql://u@h/x?host=localhost,db.internal", Tls()),
+        ("postgresql://u:p@db.internal/x?sslmode=prefer", None),
+        ("postgresql://u:p@127.0.0.1/x?sslmode=verify-full", Tls()),
+        ("postgresql://u:p@db.internal/x?sslmode=verify-full&sslrootcert=/ca.pem", None),
     ],
 )
-def test_a_server_elsewhere_is_verified_unless_the_dsn_says_otherwise(monkeypatch, url, verified):
+def test_a_server_elsewhere_is_verified_unless_the_dsn_says_otherwise(monkeypatch, url, tls):
     """By whom the system trusts; what sslmode says is left to the client, but for files that nobody has named."""
     monkeypatch.delenv("PGSSLMODE", raising=False)
-    assert tls_of(Postgres(url=url)) == (Tls() if verified else None)
+    assert tls_of(Postgres(url=url)) == tls
 
 
 async def test_postgres_is_verified_as_the_record_says(seen, tmp_path_factory):
