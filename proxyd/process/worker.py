@@ -21,7 +21,7 @@ from proxyd.downstream.listener import Connections, Listener
 from proxyd.errors import ConfigError, Place, Problem
 from proxyd.gateway.forwarded import TrustedIPs
 from proxyd.gateway.tasks import Tasks
-from proxyd.process import assemble, seen
+from proxyd.process import assemble
 from proxyd.process.administered import Administered, Texts
 from proxyd.process.checks import own_health
 from proxyd.process.drain import Drain
@@ -29,21 +29,15 @@ from proxyd.process.handling import make_asker, make_handler, make_telemetry
 from proxyd.process.overload import make_overload, watch_loop
 from proxyd.process.reports import Reports, consumer_labels
 from proxyd.process.retired import Retired
+from proxyd.process.seen import Seen
 from proxyd.process.tls import Tls
 from proxyd.telemetry.admin_families import AdminCounts
 from proxyd.telemetry.events import get_logger
-from proxyd.telemetry.source import (
-    ConfigState,
-    ConnectionCounts,
-    KeySetState,
-    OverloadState,
-    ProtectionState,
-    TlsState,
-)
+from proxyd.telemetry.source import ConfigState
 from proxyd.telemetry.tail import Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from proxyd.database.live import Live
     from proxyd.database.uses import Keeper
@@ -53,7 +47,6 @@ if TYPE_CHECKING:
     from proxyd.overload.control import Overload
     from proxyd.process.inherited import Given
     from proxyd.process.tls import Material
-    from proxyd.telemetry.source import LimitCounts, TargetState
 
 log = get_logger("worker")
 
@@ -85,7 +78,7 @@ def _crashed(error: BaseException) -> None:
     log.crit("a task failed", exc_info=error)
 
 
-class Worker:
+class Worker(Seen):
     """A running gateway. ``load`` reads the configuration anew for a reload; it may take seconds.
 
     ``texts`` is for the admin listener, which shows the configuration as it was written, and takes another one.
@@ -347,41 +340,6 @@ class Worker:
         if self._drain is not None:
             self._drain.cut()
 
-    # --- what status and metrics ask -------------------------------------------------------------------------
-
-    @property
-    def tls_state(self) -> TlsState:
-        """The state of certificates and handshakes."""
-        return self.tls.state
-
-    def connections(self) -> ConnectionCounts:
-        """Count client connections."""
-        return seen.connections(self.clients)
-
-    def targets(self) -> Iterable[TargetState]:
-        """List every address that requests can be sent to, with its load."""
-        return seen.targets(self._registry, self._snapshot)
-
     def mark(self, upstream: str, target: str, address: str | None, *, healthy: bool) -> int:
         """Take somebody's word for the health of a target; return of how many of its addresses."""
         return self._registry.mark(upstream, target, address, healthy=healthy)
-
-    def protections(self) -> Iterable[ProtectionState]:
-        """List the upstreams that are protected, and what came of it."""
-        return seen.protections(self._registry)
-
-    def key_sets(self) -> Iterable[KeySetState]:
-        """List the addresses that token issuers' keys are fetched from."""
-        return self._key_sets.states()
-
-    def limits(self) -> LimitCounts:
-        """Tell how counting goes."""
-        return seen.limits(self._counting)
-
-    def overload(self) -> OverloadState | None:
-        """Tell what overload control does."""
-        return self._overload.state() if self._overload is not None else None
-
-    def not_ready(self) -> str:
-        """Say why no traffic should come here now, or nothing where it may."""
-        return self._not_ready
