@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from admin_case import NOTHING
+from admin_case import Source
 
-from proxyd.admin.audit.auditor import Auditor
 from proxyd.cli.config import plugin_configs
 from proxyd.clock import Clock
 from proxyd.database.entries import Author, Contents, DatabaseError, Entry, State
 from proxyd.database.live import Live
 from proxyd.database.seeding import changes_of
-from proxyd.database.uses import Uses
 from proxyd.model.document import DATABASE
 from proxyd.model.load import load_text
-from proxyd.telemetry.admin_families import AdminCounts
-from proxyd.telemetry.source import ConfigState
 
 EMPTY = '_format_version: "3.0"\n'
 
@@ -87,18 +83,12 @@ def load(text, env=None, name=DATABASE):
     return load_text(text, name, env=env or {}, plugins=plugin_configs())
 
 
-class StoredSource:
+class StoredSource(Source):
     """A gateway with a database, which runs whatever stands in it."""
 
     def __init__(self, text=EMPTY, **settings):
-        env = {f"PROXYD_{name.upper()}": value for name, value in settings.items()}
-        self._loaded = load(text, env, "kong.yml")
-        self.settings = self._loaded.settings
-        self.config = ConfigState(Clock())
-        self.config.loaded(self._loaded.hash)
-        self.admin_counts = AdminCounts()
-        self.auditor = Auditor(Clock())
-        self.uses = Uses()
+        super().__init__(text, **settings)
+        env = self._env
         self.store = MemoryStore()
         self.texts = []
         self.database = Live(
@@ -116,15 +106,6 @@ class StoredSource:
         self._loaded = self.database.load(text)
         self.texts.append(text)
         self.config.loaded(self._loaded.hash)
-
-    def not_ready(self):
-        return ""
-
-    async def loaded(self):
-        return self._loaded
-
-    async def observe(self):
-        return NOTHING
 
     async def text(self):
         return self.database.text()
