@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
+LOWEST_PORT = 10_240
+PORT_TRIES = 1000
+PORTS_GIVEN = Path("/proc/sys/net/ipv4/ip_local_port_range")  # to connections, and for port 0
+
+_taken: set[int] = set()
 
 
 class ServerError(Exception):
@@ -34,10 +40,19 @@ class Command:
 
 
 def free_port() -> int:
-    """Return a loopback port that nothing listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a loopback port that nothing listens on now, and that no connection takes for its own end before a server does.
+
+    So it is none of those that the system gives out, and each time another one.
+    """
+    first_given = int(PORTS_GIVEN.read_text().split()[0])
+    for _ in range(PORT_TRIES):
+        port = random.randrange(LOWEST_PORT, max(first_given, LOWEST_PORT + 1))
+        if port in _taken:
+            continue
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            _taken.add(port)
+            return port
+    raise ServerError(f"no port from {LOWEST_PORT} to {first_given} is free")
 
 
 @contextmanager

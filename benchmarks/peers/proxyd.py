@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.peers.base import output
-from benchmarks.process import Command, free_port
+from benchmarks.process import Command
 
 if TYPE_CHECKING:
     from benchmarks.peers.base import Certificate
@@ -62,7 +62,7 @@ class ProxydPeer:
         config.write_text(json.dumps(document, indent=1))
         settings = {
             "PROXY_LISTEN": f"127.0.0.1:{listen}{' ssl' if tls else ''} backlog=4096",
-            "STATUS_LISTEN": f"127.0.0.1:{free_port()}",
+            "STATUS_LISTEN": "127.0.0.1:0",
             "ADMIN_LISTEN": "off",
             "PROXY_ACCESS_LOG": "off",
             "LOG_LEVEL": "warn",

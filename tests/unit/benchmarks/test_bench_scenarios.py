@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import machine
 from benchmarks.peers import PEERS
-from benchmarks.scenarios import SCENARIOS, events, graphql_hostile, graphql_subscriptions
+from benchmarks.scenarios import SCENARIOS, admin_writes, events, graphql_hostile, graphql_subscriptions
 from benchmarks.scenarios import base as scenarios_base
 from benchmarks.scenarios.base import Bench
 
@@ -66,6 +66,23 @@ def test_each_flood_has_a_line(bench, monkeypatch):
     assert [row[0] for row in section.rows][:-1] == ["an ordinary query", *dict(floods)]
     assert section.rows[0][2] == "200"
     assert {row[2] for row in section.rows} <= {"200", "400", "403", "413"}
+
+
+def test_consumers_are_written_under_load(bench, monkeypatch):
+    """Requests are measured without a database and with one; while consumers and keys are written, none fails."""
+    monkeypatch.setattr(admin_writes, "CONSUMERS", 4)
+    section = SCENARIOS["admin-writes"](bench)
+    assert not section.failed, section.notes
+    rows = [dict(zip(section.columns, row, strict=True)) for row in section.rows]
+    assert [row["proxyd"] for row in rows] == [
+        admin_writes.OFF,
+        admin_writes.IDLE,
+        admin_writes.OPEN,
+        "SQLite, 4 consumers written",
+    ]
+    assert {row["failed"] for row in rows} == {"0"}
+    assert rows[-1]["writes"] == "8"
+    assert int(rows[-1]["reloads"]) > 0
 
 
 def test_latency_is_measured_at_each_load(bench):
