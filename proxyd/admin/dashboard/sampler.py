@@ -138,7 +138,7 @@ class Sampler:
 
 def _latest(now: Sequence[float], before: Sequence[float]) -> float | None:
     """Return the edge under which the latest timer since was, in seconds; None where there was none."""
-    if len(now) != len(before) or now[-1] <= before[-1]:
+    if not now or len(now) != len(before) or now[-1] <= before[-1]:
         return None
     place = next(
         (

@@ -244,6 +244,17 @@ async def test_the_overview_has_the_busiest_first(sampler, clock, gateway):
     assert (worker["cpu"], worker["lag"], worker["memory"]) == (0.25, EDGES[3], 1000)
 
 
+async def test_a_worker_that_has_told_no_lag_yet_has_none(clock, gateway):
+    """Its figures are there without it, from the first look on."""
+    gateway.lag = []
+    sampler = Sampler(gateway.observe, clock)
+    await sampler.look()
+    await second(sampler, clock)
+    state = ConfigState(SimpleNamespace(time=clock.time))
+    (worker,) = (await overview(sampler, Tables(sampler), "5m", state))["workers"]
+    assert (worker["lag"], worker["memory"]) == (None, 1000)
+
+
 async def test_a_database_that_is_away_is_among_the_stores(sampler, clock):
     """With the reason, and since when."""
     state = ConfigState(SimpleNamespace(time=clock.time))
