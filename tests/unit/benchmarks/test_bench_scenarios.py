@@ -71,6 +71,7 @@ def test_each_flood_has_a_line(bench, monkeypatch):
 def test_consumers_are_written_under_load(bench, monkeypatch):
     """Requests are measured without a database and with one; while consumers and keys are written, none fails."""
     monkeypatch.setattr(admin_writes, "CONSUMERS", 4)
+    monkeypatch.setattr(admin_writes, "WORKERS", 1)
     section = SCENARIOS["admin-writes"](bench)
     assert not section.failed, section.notes
     rows = [dict(zip(section.columns, row, strict=True)) for row in section.rows]
