@@ -76,7 +76,12 @@ class Audit:
         app.router.add_get("/audit", self._get)
 
     @roles(*AUDITORS)
-    @described("Tell what was done over this API, the newest first.", answers={200: _PAGE}, query=_QUERY)
+    @described(
+        "Tell what was done over this API, the newest first.",
+        answers={200: _PAGE},
+        query=_QUERY,
+        lines=_LINES,
+    )
     async def _get(self, request: web.Request) -> web.StreamResponse:
         query = _query_of(request.query)
         wanted = request.query.get("format", "json")

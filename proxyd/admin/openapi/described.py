@@ -46,7 +46,8 @@ class Description:
     """What is said of one route.
 
     ``answers`` has a schema by status, None where there is no body; ``body`` what is taken, by media type. ``refusals``
-    are statuses beyond those that follow from the route itself: of roles, parameters, and a body.
+    are statuses beyond those that follow from the route itself: of roles, parameters, and a body. ``lines`` is the media
+    type in which the same comes line by line, where somebody asks for that.
     """
 
     summary: str
@@ -55,6 +56,7 @@ class Description:
     query: tuple[Query, ...] = ()
     refusals: tuple[int, ...] = ()
     media: str = JSON
+    lines: str = ""
 
 
 def described(
@@ -65,6 +67,7 @@ def described(
     query: tuple[Query, ...] = (),
     refusals: tuple[int, ...] = (),
     media: str = JSON,
+    lines: str = "",
 ) -> Callable[[T], T]:
     """Describe a handler or a method of a view; ``body`` is JSON, or several media types with a schema each."""
     taken: Mapping[str, Schema] = {}
@@ -72,7 +75,7 @@ def described(
         by_media = isinstance(body, Mapping) and bool(body) and all("/" in key for key in body)
         taken = body if by_media else {JSON: body}  # type: ignore[assignment]
     description = Description(
-        summary, answers if answers is not None else {200: ANYTHING}, taken, query, refusals, media
+        summary, answers if answers is not None else {200: ANYTHING}, taken, query, refusals, media, lines
     )
 
     def describe(what: T) -> T:

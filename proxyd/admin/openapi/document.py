@@ -93,9 +93,7 @@ def _operation(
         }
         made["requestBody"] = {"required": True, "content": content}
     made["responses"] = {
-        **{
-            str(status): _answer(status, schema, told.media, write) for status, schema in told.answers.items()
-        },
+        **{str(status): _answer(status, schema, told, write) for status, schema in told.answers.items()},
         **{str(status): _refusal(status) for status in _refusals(told, names, access)},
     }
     public = access is not None and access.public
@@ -131,11 +129,13 @@ def _refusals(told: Description, names: list[str], access: Access | None) -> lis
 
 
 def _answer(
-    status: int, schema: Schema | None, media: str, write: Callable[[Schema, str], Mapping[str, Any]]
+    status: int, schema: Schema | None, told: Description, write: Callable[[Schema, str], Mapping[str, Any]]
 ) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": HTTPStatus(status).phrase}
     if schema is not None:
-        answer["content"] = {media: {"schema": dict(write(schema, "serialization"))}}
+        answer["content"] = {told.media: {"schema": dict(write(schema, "serialization"))}}
+        if told.lines:
+            answer["content"][told.lines] = {"schema": {"type": "string"}}
     return answer
 
 
