@@ -25,7 +25,7 @@ _DIGESTED: Final = frozenset({"key", "password"})  # a digest is made of what a 
 
 
 @dataclass(frozen=True, slots=True)
-class Flat:
+class Placed:
     """One entity: where it stands, and its fields as a file of format 3.0 has them, without its id."""
 
     collection: str
@@ -37,7 +37,7 @@ class Flat:
 
 def flatten(
     text: str, name: str, env: Mapping[str, str], overrides: Mapping[str, Any]
-) -> tuple[list[Flat], bool]:
+) -> tuple[list[Placed], bool]:
     """Return the entities of a text that loads, in its order, and its ``_transform``; raises ConfigError."""
     report = Report(name)
     root = parse(text, name)
@@ -51,7 +51,7 @@ def flatten(
     transform = transforms(root, report)
     report.raise_errors()
     found = [
-        Flat(draft.collection, draft.id, draft.element.place(name), draft.path, _document(draft, secrets))
+        Placed(draft.collection, draft.id, draft.element.place(name), draft.path, _document(draft, secrets))
         for draft in walk.drafts
     ]
     return found, transform
@@ -67,6 +67,15 @@ def raw(element: Element) -> Any:
     return value
 
 
+def plain(value: Any) -> Any:
+    """Return what a field holds as JSON has it."""
+    if isinstance(value, dict):
+        return {key: plain(below) for key, below in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(below) for below in value]
+    return value
+
+
 def _document(draft: Draft, secrets: Secrets) -> dict[str, Any]:
     document = {}
     for name, value in draft.fields.items():
@@ -75,17 +84,9 @@ def _document(draft: Draft, secrets: Secrets) -> dict[str, Any]:
         if element is not None and not digested and secrets.touched(element):
             document[name] = raw(element)
         elif name != "id":
-            document[name] = _plain(value)
+            document[name] = plain(value)
     url = draft.element.get("url")
     if url is not None and secrets.touched(url):
         document = {name: value for name, value in document.items() if name not in _FROM_URL}
         document["url"] = raw(url)
     return document
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return value

@@ -1,7 +1,7 @@
 """A declarative text as a flat table of documents: every entity by its id, references as ids, placeholders as they are.
 
-It is the form in which entities are kept in a database and compared with one another. What has its default is left out,
-and so is what the file may write shorter than the entity has it.
+It is the form in which entities are compared with one another. No variables are needed for it, and what has its default
+is left out, as one text may say it and another not. ``model.documents`` is for what goes into a database.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from proxyd.errors import ConfigError, Problem
 from proxyd.model.document import parse
+from proxyd.model.documents import plain
 from proxyd.model.references import References
 from proxyd.model.report import Report
 from proxyd.model.secrets import Secrets
@@ -76,9 +77,9 @@ def flat(text: str, name: str, plugins: Mapping[str, type[BaseModel]]) -> Flat:
     transform = root.get("_transform")
     found = Flat(transform=transform is None or transform.value is not False)
     vaults = root.get("vaults")
-    found.vaults = list(_plain(walk.plain(vaults)) or ()) if vaults is not None else []
+    found.vaults = list(plain(walk.plain(vaults)) or ()) if vaults is not None else []
     for draft in walk.drafts:
-        document = _plain({key: value for key, value in draft.fields.items() if key != "id"})
+        document = plain({key: value for key, value in draft.fields.items() if key != "id"})
         found.table[draft.collection][draft.id] = spare(draft.collection, document, plugins)
         if id(draft) in given:
             found.given.add((draft.collection, draft.id))
@@ -98,15 +99,6 @@ def _expand(draft: Draft, version: str, report: Report) -> None:
     except ShorthandError as error:
         place, path, _ = draft.locate((error.field,), report.file)
         report.error(place, path, error.message, error.hint)
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON has it."""
-    if isinstance(value, dict):
-        return {key: _plain(below) for key, below in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(below) for below in value]
-    return value
 
 
 # --- without defaults ----------------------------------------------------------------------------------------
