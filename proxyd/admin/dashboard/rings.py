@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -154,7 +155,7 @@ class Ring:
     def _keep(self, index: int, moment: Moment) -> None:
         """Keep it in its place, and in those before that it stands for as well."""
         kept = Kept(moment, self.scale.busiest)
-        covered = min(max(round(moment.seconds / self.scale.step), 1), SPREAD)
+        covered = min(max(math.ceil(moment.seconds / self.scale.step), 1), SPREAD)
         for one in range(max(index + 1 - covered, self.last), index + 1):
             self._places[one % self.scale.places] = (one, kept)
         self.last = index + 1

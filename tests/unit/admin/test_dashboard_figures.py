@@ -329,3 +329,14 @@ async def test_a_clock_that_is_set_back_makes_no_peak(sampler, gateway, clock):
     await second(sampler, clock)
     rates = [one for one in series(sampler.rings["5m"], sampler.at, (0, 0))["columns"]["requests"] if one]
     assert set(rates) == {10.0}
+
+
+async def test_looks_that_come_late_leave_no_gap(sampler, gateway, clock):
+    """A look after one and a half seconds stands for both of them."""
+    for late in (1.0, 1.4, 1.3, 1.45, 1.0, 2.4):
+        gateway.serve(10)
+        clock.at += late
+        await sampler.look()
+    rates = series(sampler.rings["5m"], sampler.at, (0, 0))["columns"]["requests"]
+    known = [one is not None for one in rates]
+    assert all(known[known.index(True) :])
