@@ -118,3 +118,39 @@ async def test_a_dialog_goes_with_its_session(page, shop):
     await page.call("Network.clearBrowserCookies")
     await page.sees("Your session has ended")
     assert await page.js("document.querySelector('dialog') === null")
+
+
+LONG = "x" * 200
+WIDE = (
+    "#/",
+    "#/routes",
+    f"#/routes/{LONG}",
+    "#/explain?url=http://localhost/&method=GET",
+    "#/tail",
+    f"#/consumers/{LONG}",
+)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_long_names_push_nothing_out_of_sight(page, gateway, origin, ask, width):
+    """No page is wider than its screen, and beside a name of 200 letters there is room for what stands there."""
+    config = config_for((await origin(OK)).port, consumers=[{"username": LONG}])
+    config["services"][0]["routes"][0]["name"] = LONG
+    one = await gateway(config, admin_listen="127.0.0.1:0")
+    await page.size(width, phone=width < 500)
+    await page.open(one.admin_url)
+    for _ in range(3):
+        assert (await ask(one.url).get("/")).status_code == 200
+    await page.sees(LONG, "select[aria-label=Route]")
+    for where in WIDE:
+        await page.js(f"location.hash = {json.dumps(where)}")
+        if where == "#/tail":
+            await page.until("/seen$/.test(document.querySelector('.tail-count')?.textContent)")
+            await ask(one.url).get("/")
+        await page.sees(LONG, "main")
+        await page.drawn()
+        assert await page.js("document.documentElement.scrollWidth <= innerWidth"), where
+        cells = "Math.max(0, ...[...document.querySelectorAll('main .table th, main .table td')].map((one) => one.offsetWidth))"
+        assert await page.js(cells) <= width * 0.7, where
+        over = "[...document.querySelectorAll('main .table :is(th, td)')].some((one) => one.scrollWidth > one.clientWidth + 1)"
+        assert not await page.js(over), where
