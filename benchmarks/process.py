@@ -42,17 +42,18 @@ class Command:
 def free_port() -> int:
     """Return a loopback port that nothing listens on now, and that no connection takes for its own end before a server does.
 
-    So it is none of those that the system gives out, and each time another one.
+    So it is none of those that the system gives out, where those leave enough, and each time another one.
     """
-    first_given = int(PORTS_GIVEN.read_text().split()[0])
+    first, last = map(int, PORTS_GIVEN.read_text().split())
+    ports = range(LOWEST_PORT, first) if first > 2 * LOWEST_PORT else range(first, last + 1)
     for _ in range(PORT_TRIES):
-        port = random.randrange(LOWEST_PORT, max(first_given, LOWEST_PORT + 1))
+        port = random.choice(ports)
         if port in _taken:
             continue
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             _taken.add(port)
             return port
-    raise ServerError(f"no port from {LOWEST_PORT} to {first_given} is free")
+    raise ServerError(f"no port from {ports.start} to {ports.stop - 1} is free")
 
 
 @contextmanager
