@@ -20,6 +20,7 @@ from proxyd.telemetry.admin_families import AdminCounts, of_admin
 from proxyd.telemetry.database_families import of_database
 from proxyd.telemetry.exposition import FleetExposition
 from proxyd.telemetry.health_families import of_health
+from proxyd.telemetry.kong import of_datastore
 from proxyd.telemetry.memory import resident_bytes
 from proxyd.telemetry.shipping_families import of_shipping
 from proxyd.telemetry.source_families import of_config
@@ -91,7 +92,7 @@ def crew_app(
         yield from of_shipping(shipping)
 
     app = web.Application(middlewares=[errors_as_json])
-    exposition = FleetExposition(source.fleet, source.refresh, own)
+    exposition = FleetExposition(source.fleet, source.refresh, own, lambda: [of_datastore(source.database)])
     app.router.add_get("/metrics", metrics_handler(exposition))
     app.router.add_get("/status", _status_handler(source))
     add_health(app, source, health)

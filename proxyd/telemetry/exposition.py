@@ -55,15 +55,21 @@ class Exposition:
 class FleetExposition:
     """Writes the metrics of several workers, and of their master.
 
-    ``ask`` returns when every worker that answers has written down its figures; ``own`` are the master's families.
+    ``ask`` returns when every worker that answers has written down its figures; ``own`` are the master's families, and
+    ``kongs`` those of Kong's that are the master's, told where the others of the node are.
     """
 
     def __init__(
-        self, fleet: Fleet, ask: Callable[[], Awaitable[None]], own: Callable[[], Iterable[Metric]]
+        self,
+        fleet: Fleet,
+        ask: Callable[[], Awaitable[None]],
+        own: Callable[[], Iterable[Metric]],
+        kongs: Callable[[], Iterable[Metric]] = lambda: (),
     ) -> None:
         self._fleet = fleet
         self._ask = ask
         self._own = own
+        self._kongs = kongs
         self._registry = process_registry()
 
     def __repr__(self) -> str:
@@ -74,7 +80,8 @@ class FleetExposition:
         await self._ask()
         total = await self._fleet.total()
         total.sums.add((plain(metric) for metric in self._registry.collect()), MASTER)
-        return await _write(chain(total.pieces(), map(Piece, self._own())), accept)
+        kongs = self._kongs() if kong.NODE in total.sums.families else ()
+        return await _write(chain(total.pieces(), map(Piece, chain(kongs, self._own()))), accept)
 
 
 def process_registry() -> CollectorRegistry:

@@ -148,7 +148,7 @@ class Total:
     def pieces(self) -> Iterator[Piece]:
         """Yield every family, as one process does."""
         yield from families.per_route(self.figures.meters)
-        if "kong_node_info" in self.sums.families:
+        if kong.NODE in self.sums.families:
             yield from kong.per_route(self.figures.tallies)
         for metric in self.sums.metrics():
             yield Piece(metric)

@@ -32,11 +32,12 @@ if TYPE_CHECKING:
     from proxyd.telemetry.histogram import Histogram, Scale
     from proxyd.telemetry.meter import RouteMeter
     from proxyd.telemetry.record import Telemetry
-    from proxyd.telemetry.source import ConnectionCounts, StatusSource
+    from proxyd.telemetry.source import ConnectionCounts, Followed, StatusSource
     from proxyd.telemetry.tally import Tallies, Tally
 
 WORKSPACE = "default"  # the one that there is
 SUBSYSTEM = "http"
+NODE = "kong_node_info"  # which is told wherever anything of a node is
 STATES = ("healthchecks_off", "healthy", "unhealthy", "dns_error")
 
 _ROUTE = ("service", "route")
@@ -76,6 +77,7 @@ def others(telemetry: Telemetry, source: StatusSource) -> Iterator[Metric]:
     if not tallies.running:
         return
     yield from _of_node(source.connections(), telemetry.requests)
+    yield of_datastore(source.database)
     yield from _of_memory()
     if any(measures.health for measures in tallies.running):
         yield _health(source)
@@ -172,10 +174,19 @@ def _of_node(counts: ConnectionCounts, requests: int) -> Iterator[Metric]:
     )
     total.add_metric((node, SUBSYSTEM), requests)
     yield total
-    info = GaugeMetricFamily("kong_node_info", "What runs, and where.", labels=("node_id", "version"))
+    info = GaugeMetricFamily(NODE, "What runs, and where.", labels=("node_id", "version"))
     info.add_metric((node, __version__), 1)
     yield info
-    yield GaugeMetricFamily("kong_datastore_reachable", "Always 1: the configuration is a file.", value=1)
+
+
+def of_datastore(database: Followed | None) -> Metric:
+    """Return the family that whoever has the database tells: one process, or the master."""
+    reachable = database is None or database.state.reachable
+    return GaugeMetricFamily(
+        "kong_datastore_reachable",
+        "Whether the database of entities answers: 1 or 0; without one, 1.",
+        value=reachable,
+    )
 
 
 def _of_memory() -> Iterator[Metric]:

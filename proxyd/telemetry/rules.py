@@ -53,7 +53,6 @@ GAUGES = {
     "kong_nginx_connections_total": How.SUM,
     "kong_nginx_requests_total": How.SUM,
     "kong_node_info": How.MAX,
-    "kong_datastore_reachable": How.MIN,
     "kong_memory_workers_lua_vms_bytes": How.SUM,
     "kong_memory_lua_shared_dict_bytes": How.SUM,
     "kong_memory_lua_shared_dict_total_bytes": How.MAX,
@@ -75,6 +74,7 @@ OF_MASTER = frozenset(
         "proxyd_config_hash",
         "proxyd_admin_logins",
         "proxyd_admin_audit_dropped_lines",
+        "kong_datastore_reachable",
     }
 )
 

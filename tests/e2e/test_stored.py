@@ -24,7 +24,8 @@ async def until_opened(raw, port, key):
 
 def config(port):
     locked = {"name": "locked", "paths": ["/locked"], "plugins": [{"name": "key-auth"}]}
-    return config_for(port, service={"routes": [{"name": "main", "paths": ["/"]}, locked]})
+    routes = [{"name": "main", "paths": ["/"]}, locked]
+    return config_for(port, service={"routes": routes, "plugins": [{"name": "prometheus"}]})
 
 
 def settings(tmp_path, name="admin"):
@@ -61,6 +62,7 @@ async def test_consumers_are_written_while_requests_run(gang, origin, raw, ask, 
     assert (await (await raw(one.port)).ask(GET % b"key-x")).status == 401
     assert await one.metric("proxyd_database_write_seconds_count") == 2 * CONSUMERS
     assert await one.metric("proxyd_database_reachable") == 1.0
+    assert await one.metric("kong_datastore_reachable") == 1.0  # once, and not of every worker
 
 
 async def test_a_change_reaches_other_machines_and_stays_after_a_restart(run, origin, raw, ask, tmp_path):
@@ -68,7 +70,7 @@ async def test_a_change_reaches_other_machines_and_stays_after_a_restart(run, or
     upstream = await origin(OK)
     one = await run(config(upstream.port), **settings(tmp_path, "one"))
     other = await run({"_format_version": "3.0"}, **settings(tmp_path, "other"))
-    assert one.events_named("database filled from the file, this once")[0]["entities"] == 4
+    assert one.events_named("database filled from the file, this once")[0]["entities"] == 5
     assert other.events_named("entities come from the database, and not from the file")[0]["revision"] == 1
     first, second = ask(tmp_path / "one.sock"), ask(tmp_path / "other.sock")
     made = await first.post("/services/backend/routes", json={"name": "new", "paths": ["/new"]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client.core import GaugeMetricFamily
@@ -15,7 +16,8 @@ from proxyd.errors import GatewayError, Kind
 from proxyd.model.entities import Route, Service
 from proxyd.telemetry import families, kong
 from proxyd.telemetry.exposition import Exposition, FleetExposition
-from proxyd.telemetry.rules import GAUGES
+from proxyd.telemetry.rules import GAUGES, OF_MASTER
+from proxyd.telemetry.source import DatabaseState
 from proxyd.telemetry.sums import LIMIT, Sums
 from proxyd.telemetry.tally import Measures
 
@@ -156,7 +158,7 @@ async def test_every_gauge_has_a_rule(busy, source):
     told = [*families.others(busy, source), *kong.others(busy, source)]
     told += Exposition(busy, source).registry.collect()
     gauges = {metric.name for metric in told if metric.type not in {"counter", "histogram"}}
-    assert {name for name in gauges - GAUGES.keys() if not name.startswith("proxyd_config_")} == set()
+    assert gauges - GAUGES.keys() - OF_MASTER == set()
 
 
 async def test_kongs_families_are_summed_too(fleet, worker):
@@ -316,3 +318,21 @@ async def test_figures_that_cannot_be_written_are_no_requests_trouble(fleet, wor
         await one.reporter.stop()
     assert "figures were not written down" in capsys.readouterr().err
     assert (await samples_of(fleet))[OK] == 1
+
+
+async def test_the_master_tells_whether_the_database_answers(fleet, worker, telemetry, source):
+    """Under Kong's name too, once, where any of Kong's metrics are told; workers have none to tell of."""
+    followed = SimpleNamespace(state=DatabaseState(reachable=False))
+    exposition = FleetExposition(fleet, nobody, master_families, lambda: [kong.of_datastore(followed)])
+    one = worker(0, 100)
+    one.reporter.write_now()
+    assert b"kong_datastore" not in (await exposition.write(""))[0]
+    for told in (one.telemetry, telemetry):
+        told.tallies.running.append(Measures())
+    one.reporter.write_now()
+    source.database = followed
+    for text in ((await exposition.write(""))[0], (await Exposition(telemetry, source).write(""))[0]):
+        (line,) = [each for each in text.splitlines() if each.startswith(b"kong_datastore_reachable ")]
+        assert line == b"kong_datastore_reachable 0.0"
+    source.database = None
+    assert b"kong_datastore_reachable 1.0" in (await Exposition(telemetry, source).write(""))[0]
