@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from proxyd import __version__
 from proxyd.admin.answers import Refusal, answer
+from proxyd.admin.entities.bodies import object_of, read_bytes
 from proxyd.admin.entities.catalog import BY_PATH, COLLECTIONS
 from proxyd.admin.entities.reading import READERS
 from proxyd.admin.openapi.described import described
@@ -148,13 +149,7 @@ def _database(source: AdminSource) -> str:
 
 async def read_object(request: web.Request) -> dict[str, Any]:
     """Return the JSON object of a request's body; raises Refusal."""
-    try:
-        values = await request.json()
-    except ValueError:
-        raise Refusal(400, {"message": "Cannot parse JSON body"}) from None
-    if not isinstance(values, dict):
-        raise Refusal(400, {"message": "The body must be a JSON object"})
-    return values
+    return object_of(await read_bytes(request))
 
 
 def check(model: type[BaseModel], values: Any, below: str = "", *, strict: bool = True) -> BaseModel:

@@ -17,7 +17,7 @@ from proxyd.admin.answers import Refusal, answer
 from proxyd.admin.audit.difference import difference
 from proxyd.admin.audit.noting import note
 from proxyd.admin.callers.access import author_of
-from proxyd.admin.entities.bodies import read_form
+from proxyd.admin.entities.bodies import read_bytes, read_form
 from proxyd.admin.entities.rows import shown
 from proxyd.admin.entities.show import flattened, show
 from proxyd.admin.openapi.described import Query, Schema, described
@@ -134,14 +134,14 @@ async def _text_of(request: web.Request) -> str:
         if isinstance(field, str):
             return field
         raise _missing()
-    text = _decoded(await request.read())
+    text = _decoded(await read_bytes(request))
     if request.content_type == "application/json":
         try:
             document = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Refusal(400, {"message": "Cannot parse JSON body"}) from None
         if isinstance(document, dict) and isinstance(document.get("config"), str):
-            return str(document["config"])
+            return _decoded(document["config"].encode("utf-8", "surrogatepass"))
     if not text.strip():
         raise _missing()
     return text

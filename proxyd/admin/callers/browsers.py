@@ -53,7 +53,8 @@ def page_of(request: web.Request, origins: Container[str]) -> Page:
     if origin is None:
         return Page.UNKNOWN
     # Not the scheme: whoever ends TLS in front of this knows it, and this does not.
-    return Page.OURS if parts_of(origin).netloc == request.headers.get(hdrs.HOST, "").lower() else Page.OTHER
+    where = parts_of(origin).netloc
+    return Page.OURS if where and where == request.headers.get(hdrs.HOST, "").lower() else Page.OTHER
 
 
 def parts_of(url: str) -> SplitResult:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 URLENCODED: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
 MAX_FIELDS: Final = 1000
+DEEPEST: Final = 50  # objects and lists in one another: no entity has as many
 _INDEXED: Final = re.compile(r"(.+)\[(\d*)\]")
 
 
@@ -33,36 +34,71 @@ class Given:
     form: bool = False
 
     def of(self, collection: str, name: object = None) -> dict[str, Any]:
-        """Return them as an entity's; ``name`` is a plugin's, where they do not say it."""
+        """Return them as an entity's; ``name`` is a plugin's, where they do not say it. Raises Refusal."""
         if not self.form:
             return dict(self.fields)
         kind = Kind(collection, self.fields.get("name", name))
-        return {field: infer(kind.annotation(field), value) for field, value in self.fields.items()}
+        found = {}
+        for one, value in self.fields.items():
+            try:
+                found[one] = infer(kind.annotation(one), value)
+            except OverflowError:
+                raise Refusal.schema(one, "is too large a number, or none") from None
+        return found
 
 
 async def read_body(request: web.Request) -> Given:
     """Return what a body gives; without one, nothing. Raises Refusal."""
     if request.content_type == MULTIPART:
         return Given(_nested(_parts(await read_form(request))), form=True)
-    body = await request.read()
+    body = await read_bytes(request)
     if not body.strip():
         return Given({})
     if request.content_type == URLENCODED:
         return Given(_nested(_pairs(body)), form=True)
+    return Given(object_of(body))
+
+
+def object_of(body: bytes) -> dict[str, Any]:
+    """Return the JSON object that a body is; raises Refusal."""
     try:
         values = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise Refusal(400, {"message": "Cannot parse JSON body"}) from None
     if not isinstance(values, dict):
         raise Refusal(400, {"message": "The body must be a JSON object"})
-    return Given(values)
+    _require_shallow(values)
+    return values
+
+
+def _require_shallow(values: Any) -> None:
+    """Refuse what is nested more deeply than whatever goes through it could follow; raises Refusal."""
+    level = [values]
+    for _ in range(DEEPEST):
+        level = [
+            below
+            for one in level
+            if isinstance(one, (dict, list))
+            for below in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return
+    raise Refusal(400, {"message": f"The body is nested too deeply: {DEEPEST} levels at most"})
+
+
+async def read_bytes(request: web.Request) -> bytes:
+    """Return a body as it was before it was compressed; raises Refusal."""
+    try:
+        return await request.read()
+    except (HttpProcessingError, web.RequestPayloadError):
+        raise Refusal(400, {"message": "Cannot read the body: it is not what its headers say"}) from None
 
 
 async def read_form(request: web.Request) -> MultiDictProxy[str | bytes | bytearray | web.FileField]:
     """Return the fields of a form; raises Refusal where it is none."""
     try:
         return await request.post()
-    except (HttpProcessingError, ValueError):  # its parts, or their heads
+    except (HttpProcessingError, web.RequestPayloadError, ValueError):  # its parts, or their heads
         raise Refusal(400, {"message": "Cannot parse form body"}) from None
 
 
@@ -78,6 +114,8 @@ def _nested(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 def _put(fields: dict[str, Any], name: str, value: str) -> None:
     """Put a value where its name leads: several under one name are a list."""
     *above, last = [step for step in name.split(".") if step] or [name]
+    if len(above) > DEEPEST:
+        raise Refusal(400, {"message": f"A field is nested too deeply: {DEEPEST} levels at most"})
     for step in above:
         below = fields.setdefault(step, {})
         if not isinstance(below, dict):

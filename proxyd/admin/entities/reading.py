@@ -139,14 +139,14 @@ class Reading:
 def find(entities: Iterable[Stored], one: Collection, wanted: str) -> Stored:
     """Return the entity with an id or a name; raises Refusal."""
     for entity in entities:
-        if entity.id == wanted or (one.key and getattr(entity, one.key) == wanted):
+        if entity.id == wanted.lower() or (one.key and getattr(entity, one.key) == wanted):
             return entity
     raise Refusal.not_found()
 
 
 def _row(rows: Iterable[Row], one: Collection, wanted: str | None) -> Row:
     for row in rows:
-        if row.id == wanted or (one.key and row.get(one.key) == wanted):
+        if (wanted and row.id == wanted.lower()) or (one.key and row.get(one.key) == wanted):
             return row
     raise Refusal.not_found()
 

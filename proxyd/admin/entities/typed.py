@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _LISTS: Final = (tuple, list, set, frozenset)
+_LARGEST: Final = 2**63 - 1
 
 
 class Kind:
@@ -37,7 +38,10 @@ class Kind:
 
 
 def infer(annotation: Any, value: Any) -> Any:
-    """Return a value of a form as what an annotation says: a number, a list of one; an empty text is null."""
+    """Return a value of a form as what an annotation says: a number, a list of one; an empty text is null.
+
+    Raises OverflowError for a number that no document can have.
+    """
     if value == "":
         return None
     model = record(annotation)
@@ -72,9 +76,12 @@ def _scalar(kinds: list[Any], text: str) -> Any:
     for kind in (int, float):
         if kind in kinds:
             try:
-                return kind(text)
+                number = kind(text)
             except ValueError:
                 continue
+            if not abs(number) <= _LARGEST:  # nor is it, where it is no number at all
+                raise OverflowError
+            return number
     literals = [each for kind in kinds if typing.get_origin(kind) is typing.Literal for each in kind.__args__]
     return next((each for each in literals if str(each) == text), text)
 

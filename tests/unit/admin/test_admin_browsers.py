@@ -62,6 +62,16 @@ async def test_a_listed_page_may_write_where_there_are_no_tokens(serve):
             assert answer.status == status
 
 
+@pytest.mark.parametrize("tokens", [{}, {"admin_tokens": TOKENS}])
+async def test_names_that_are_none_are_refused(serve, tokens):
+    """Half of an IPv6 address is the name of no host and of no page."""
+    client = await serve(Source(**tokens))
+    for headers in ({"Host": "[::1"}, {"Origin": "http://["}, {"Host": "", "Origin": "http://["}):
+        for ask in (client.get, client.post):
+            async with ask("/services", headers={**headers, "Cookie": "proxyd_session=x"}) as answer:
+                assert answer.status == (401 if tokens else 403)
+
+
 @pytest.mark.parametrize(
     ("url", "origin"),
     [
