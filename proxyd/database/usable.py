@@ -1,4 +1,4 @@
-"""What a load does not look at and a start would trip over: certificates whose PEM is none, or that are not there.
+"""What a load does not look at and a start would trip over: what is no certificate, and what is not there.
 
 An entity that nobody can run would keep all that is written after it from running.
 """
@@ -6,6 +6,7 @@ An entity that nobody can run would keep all that is written after it from runni
 from __future__ import annotations
 
 import ssl
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from proxyd.crypto.certificate import TlsError, load_chain, parse_pem, read_pem
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 def refuse_unusable(loaded: Loaded) -> None:
     """Raise ConfigError with everything in a configuration of a database that no worker could use."""
-    problems = [Problem(Place(DATABASE), path, reason) for path, reason in _unusable(loaded)]
+    problems = [
+        Problem(Place(DATABASE), path, reason) for path, reason in chain(_unusable(loaded), _nowhere(loaded))
+    ]
     if problems:
         raise ConfigError(problems)
 
@@ -41,6 +44,23 @@ def _unusable(loaded: Loaded) -> Iterator[tuple[str, str]]:
             if wanted not in configuration.ca_certificates:
                 path = f"plugins/{identity}.config.ca_certificates[{index}]"
                 yield path, "there is no CA certificate with this id"
+
+
+def _nowhere(loaded: Loaded) -> Iterator[tuple[str, str]]:
+    """Yield what leads to no backend."""
+    configuration = loaded.configuration
+    for service in configuration.services.values():
+        if service.protocol == "memory" and service.host not in loaded.settings.apps:
+            yield (
+                f"services/{service.id}.host",
+                "no application is mounted under this name: proxyd.apps has them",
+            )
+    for plugin in configuration.plugins.values():
+        source = getattr(loaded.plugin_configs.get(plugin.id), "schema_from", None)
+        asks = getattr(source, "introspection", None) is not None
+        if asks and plugin.enabled and plugin.service is None and plugin.route is None:
+            path = f"plugins/{plugin.id}.config.schema_from.introspection"
+            yield path, "there is no backend to ask: put the plugin on a service or a route"
 
 
 def _of_pair(cert: str, key: str) -> str:

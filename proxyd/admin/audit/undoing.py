@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from proxyd.admin.answers import Refusal, answer
@@ -14,7 +13,7 @@ from proxyd.admin.entities.checking import Checker
 from proxyd.admin.entities.deciding import Decisions
 from proxyd.admin.openapi.described import Query, described
 from proxyd.apps.roles import roles
-from proxyd.database.entries import AuditQuery, Change, Contents, Entry
+from proxyd.database.entries import AuditQuery
 from proxyd.telemetry.access_line import timestamp
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from proxyd.admin.source import AdminSource
-    from proxyd.database.entries import Audited, Store
+    from proxyd.database.entries import Audited, Change, Contents, Store
     from proxyd.database.live import Live
 
 MOST: Final = 10_000  # entities that are put back at once
@@ -91,12 +90,13 @@ class Undoing:
     def _changes(self, contents: Contents, puts: Sequence[Change]) -> list[Change]:
         """Decide what is written, the last change first; what is put back may refer to what else is; raises Refusal."""
         changes: dict[tuple[str, str], Change] = {}
+        book = Book(contents)
         for one in (each for each in puts if each.document is None):
-            gone = self._decisions.delete(Book(contents), COLLECTIONS[one.collection], one.id, {}).changes
+            gone = self._decisions.delete(book, COLLECTIONS[one.collection], one.id, {}).changes
             changes |= {(each.collection, each.id): each for each in gone}
-            contents = _with(contents, gone)
+            book = book.having(gone)
         back = [one for one in puts if one.document is not None]
-        book = Book(_with(contents, back))
+        book = book.having(back)
         for one in back:
             key = (one.collection, one.id)
             changes[key] = self._checker.change(book, COLLECTIONS[one.collection], one.id, one.document or {})
@@ -146,15 +146,3 @@ def _require_same(seen: Contents, contents: Contents, puts: Sequence[Change]) ->
 def _conflict(collection: str, identity: str, since: str) -> Refusal:
     message = f"{collection} {identity} has been changed since, {since}: undo that first, or use force=1"
     return Refusal(409, {"message": message})
-
-
-def _with(contents: Contents, changes: Sequence[Change]) -> Contents:
-    """Return contents with changes in them."""
-    entries = {collection: dict(some) for collection, some in contents.entries.items()}
-    for one in changes:
-        some = entries.setdefault(one.collection, {})
-        if one.document is None:
-            some.pop(one.id, None)
-        else:
-            some[one.id] = Entry(one.collection, one.id, one.document, 0.0, 0.0)
-    return replace(contents, entries=entries)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from proxyd.admin.answers import Refusal
 from proxyd.admin.entities.catalog import COLLECTIONS
+from proxyd.database.entries import Entry
 from proxyd.model.shapes import CHILDREN, SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from proxyd.admin.entities.catalog import Collection
-    from proxyd.database.entries import Contents, Document, Entry
+    from proxyd.database.entries import Change, Contents, Document
 
 Above = tuple[
     tuple[str, str], ...
@@ -23,7 +25,19 @@ class Book:
     """One state of the contents."""
 
     def __init__(self, contents: Contents) -> None:
+        self._contents = contents
         self._entries = contents.entries
+
+    def having(self, changes: Iterable[Change]) -> Book:
+        """Return the contents as they will be after changes."""
+        entries = {collection: dict(some) for collection, some in self._contents.entries.items()}
+        for one in changes:
+            some = entries.setdefault(one.collection, {})
+            if one.document is None:
+                some.pop(one.id, None)
+            else:
+                some[one.id] = Entry(one.collection, one.id, one.document, 0.0, 0.0)
+        return Book(replace(self._contents, entries=entries))
 
     def all(self, collection: str) -> Mapping[str, Entry]:
         """Return the entities of a collection by id."""

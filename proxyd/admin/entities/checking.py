@@ -49,8 +49,45 @@ class Checker:
             raise refused(error.problems, f"{one.name}/{identity}") from None
         entity = getattr(loaded.configuration, one.name).get(identity)
         stored = _normal(one, document, entity) if entity is not None else document
-        _check_unique(book, one, identity, stored)
+        self._check_unique(book, one, identity, stored, entity)
         return Change(one.name, identity, stored)
+
+    def _check_unique(
+        self, book: Book, one: Collection, identity: str, document: Document, entity: Any
+    ) -> None:
+        """Refuse what others have, as it is written and as it is read: a placeholder may come to what another one says."""
+        others = self._resolved(book, one, identity)
+        for fields in SHAPES[one.name].unique:
+            values = [document.get(field) for field in fields]
+            if values[0] is None:
+                continue
+            taken = [values, *([] if entity is None else [_read(entity, fields)])]
+            for other in book.all(one.name).values():
+                if other.id == identity:
+                    continue
+                written = [other.document.get(field) for field in fields]
+                read = _read(others[other.id], fields) if other.id in others else written
+                if written in taken or read in taken:
+                    raise Refusal.unique(_told(one, fields, values))
+
+    def _resolved(self, book: Book, one: Collection, identity: str) -> Mapping[str, Any]:
+        """Return the others whose names or keys hold placeholders, as the loader reads them; none where one has no value."""
+        names = {field for fields in SHAPES[one.name].unique for field in fields}
+        documents: dict[str, dict[str, Document]] = {}
+        for entry in book.all(one.name).values():
+            texts = (entry.document.get(name) for name in names)
+            if entry.id != identity and any(isinstance(each, str) and _is_resolved(each) for each in texts):
+                documents.setdefault(one.name, {})[entry.id] = entry.document
+                for name, some in book.closure(one.name, entry.document).items():
+                    documents.setdefault(name, {}).update(some)
+        if not documents:
+            return {}
+        text = {name: [{"id": each, **one} for each, one in some.items()] for name, some in documents.items()}
+        try:
+            found: Mapping[str, Any] = getattr(self._load(write(self._frame, text)).configuration, one.name)
+        except ConfigError:
+            return {}
+        return found
 
 
 def refused(problems: Iterable[Problem], own: str) -> Refusal:
@@ -119,15 +156,12 @@ def _is_placeholder(text: str) -> bool:
     return "{" in text or text.startswith("$")
 
 
-def _check_unique(book: Book, one: Collection, identity: str, document: Document) -> None:
-    shape = SHAPES[one.name]
-    for fields in shape.unique:
-        values = [document.get(field) for field in fields]
-        if values[0] is None:
-            continue
-        for other in book.all(one.name).values():
-            if other.id != identity and [other.document.get(field) for field in fields] == values:
-                raise Refusal.unique(_told(one, fields, values))
+def _is_resolved(text: str) -> bool:
+    return "{vault://" in text or "${" in text
+
+
+def _read(entity: Any, fields: Iterable[str]) -> list[Any]:
+    return [getattr(entity, field) for field in fields]
 
 
 def _told(one: Collection, fields: Iterable[str], values: Iterable[Any]) -> Mapping[str, Any]:

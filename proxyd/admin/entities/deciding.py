@@ -111,7 +111,8 @@ class Decisions:
     ) -> Decision:
         """PUT of a parent that an entity does not have yet: a new one, and the reference to it."""
         made = self.create(book, parent, given, {})
-        changed = Change(one.name, entry.id, {**entry.document, field: made.id})
+        document = {**entry.document, field: made.id}
+        changed = self._checker.change(book.having(made.changes), one, entry.id, document)
         return Decision(made.id, [*made.changes, changed], made.told)
 
     def delete(self, book: Book, one: Collection, wanted: str, owners: Owners) -> Decision:
@@ -279,22 +280,27 @@ def _take_snis(one: Collection, fields: Document) -> list[str] | None:
     return names
 
 
-def _require_server_name(document: Document) -> None:
-    """Refuse what no file could say: contents that do not load would keep everything behind them from running."""
+def _server_name(given: str, certificate: str) -> str:
+    """Return a name as the loader has it; contents that do not load would keep everything behind them from running.
+
+    Raises Refusal.
+    """
+    document = {"id": "", "name": given, "certificate": certificate}
     try:
-        SHAPES["snis"].entity.model_validate({"id": "", **document}, strict=True)
+        name: str = SHAPES["snis"].entity.model_validate(document, strict=True).name  # type: ignore[attr-defined]
     except ValidationError:
         raise Refusal.schema("snis", "must be a list of server names") from None
+    return name
 
 
-def _changed_snis(book: Book, certificate: str, names: list[str]) -> list[Change]:
+def _changed_snis(book: Book, certificate: str, given: list[str]) -> list[Change]:
     changes = []
     known = {str(entry.document.get("name")): entry for entry in book.all("snis").values()}
-    for name in dict.fromkeys(names):
+    names = list(dict.fromkeys(_server_name(name, certificate) for name in given))
+    for name in names:
         entry = known.get(name)
         if entry is None:
             document = {"name": name, "certificate": certificate}
-            _require_server_name(document)
             changes.append(Change("snis", str(uuid.uuid4()), document))
         elif entry.document.get("certificate") != certificate:
             raise Refusal.schema("snis", f"{name} is already the name of another certificate")

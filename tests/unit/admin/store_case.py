@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 
 from admin_case import Source
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
+from proxyd.admin.app import admin_app
 from proxyd.cli.config import plugin_configs
 from proxyd.clock import Clock
 from proxyd.database.entries import Author, Contents, DatabaseError, Entry, State
@@ -109,3 +113,36 @@ class StoredSource(Source):
 
     async def text(self):
         return self.database.text()
+
+
+class Api:
+    """An Admin API; ``post`` and the others expect a status and return the document."""
+
+    def __init__(self, source):
+        self.source = source
+        self.client = TestClient(TestServer(admin_app(source, web.Application())))
+
+    async def ask(self, method, path, body=None, status=200, **options):
+        if body is not None:
+            options["json" if isinstance(body, dict) else "data"] = body
+        if isinstance(body, str):
+            options["headers"] = {"Content-Type": "application/x-www-form-urlencoded"}
+        async with self.client.request(method, path, **options) as response:
+            text = await response.text()
+            assert response.status == status, text
+            return json.loads(text) if text else None
+
+    async def get(self, path, status=200):
+        return await self.ask("GET", path, None, status)
+
+    async def post(self, path, body=None, status=201):
+        return await self.ask("POST", path, body, status)
+
+    async def put(self, path, body=None, status=200):
+        return await self.ask("PUT", path, body, status)
+
+    async def patch(self, path, body=None, status=200):
+        return await self.ask("PATCH", path, body, status)
+
+    async def delete(self, path, status=204):
+        return await self.ask("DELETE", path, None, status)

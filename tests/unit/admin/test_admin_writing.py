@@ -2,55 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from aiohttp import FormData, web
-from aiohttp.test_utils import TestClient, TestServer
-from store_case import StoredSource
+from aiohttp import FormData
+from store_case import Api, StoredSource
 
-from proxyd.admin.app import admin_app
 from proxyd.downstream.certificates import self_signed
 
 GUIDE = (Path(__file__).parents[3] / "docs/admin.md").read_text()
 CERT, KEY = self_signed()
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
-
-
-class Api:
-    """An Admin API; ``post`` and the others expect a status and return the document."""
-
-    def __init__(self, source):
-        self.source = source
-        self.client = TestClient(TestServer(admin_app(source, web.Application())))
-
-    async def ask(self, method, path, body=None, status=200, **options):
-        if body is not None:
-            options["json" if isinstance(body, dict) else "data"] = body
-        if isinstance(body, str):
-            options["headers"] = {"Content-Type": "application/x-www-form-urlencoded"}
-        async with self.client.request(method, path, **options) as response:
-            text = await response.text()
-            assert response.status == status, text
-            return json.loads(text) if text else None
-
-    async def get(self, path, status=200):
-        return await self.ask("GET", path, None, status)
-
-    async def post(self, path, body=None, status=201):
-        return await self.ask("POST", path, body, status)
-
-    async def put(self, path, body=None, status=200):
-        return await self.ask("PUT", path, body, status)
-
-    async def patch(self, path, body=None, status=200):
-        return await self.ask("PATCH", path, body, status)
-
-    async def delete(self, path, status=204):
-        return await self.ask("DELETE", path, None, status)
 
 
 @pytest.fixture
