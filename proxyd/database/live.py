@@ -65,6 +65,7 @@ class Live:
         self._settled = asyncio.Event()  # something was applied, or refused
         self._tried = self._told = contents.revision
         self._tasks: list[asyncio.Task[None]] = []
+        self._unread = ""  # why what is there cannot be read, although the database answers
 
     def __repr__(self) -> str:
         return f"<Live revision={self.contents.revision} applied={self._state.applied}>"
@@ -92,8 +93,9 @@ class Live:
         """How it fares."""
         there = self.store.state
         revision = max(there.revision, self.contents.revision)
+        error = there.error or self._unread
         return replace(
-            self._state, reachable=there.reachable, since=there.since, error=there.error, revision=revision
+            self._state, reachable=there.reachable, since=there.since, error=error, revision=revision
         )
 
     def load(self, text: str) -> Loaded:
@@ -158,6 +160,7 @@ class Live:
         now = self.contents.revision
         if contents.revision > now or contents.revision == self.store.state.revision != now:
             self.contents = contents
+            self._unread = ""
             self._moved.set()
 
     async def _follow(self) -> None:
@@ -166,7 +169,10 @@ class Live:
             await self.store.changed(self.contents.revision)
             try:
                 self._take(await self.store.contents())
-            except DatabaseError:
+            except DatabaseError as error:
+                if self.store.state.reachable and self._unread != str(error):
+                    self._unread = str(error)
+                    log.error("contents not read", reason=self._unread)  # noqa: TRY400  # no traceback
                 await asyncio.sleep(AWAY)
             except Exception as error:  # noqa: BLE001  # who follows no longer would never notice
                 log.crit("contents not read", exc_info=error)

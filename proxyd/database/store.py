@@ -248,4 +248,10 @@ def _entry(row: Row[Any]) -> tuple[str, str, Entry | None]:
     collection, name, document = row.collection, row.id, row.document
     if document is None:
         return collection, name, None
-    return collection, name, Entry(collection, name, orjson.loads(document), row.created_at, row.updated_at)
+    try:
+        found = orjson.loads(document)
+    except orjson.JSONDecodeError:
+        raise RefusedError(
+            f"what the database has as {collection} {name} is no JSON: somebody else has written it; restore a copy"
+        ) from None
+    return collection, name, Entry(collection, name, found, row.created_at, row.updated_at)

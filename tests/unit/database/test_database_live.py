@@ -22,6 +22,7 @@ class Store:
 
     def __init__(self):
         self.away = ""
+        self.unread = ""
         self.now = Contents()
         self.woken = asyncio.Event()
 
@@ -30,8 +31,8 @@ class Store:
         return State(not self.away, 5.0, self.away, self.now.revision)
 
     async def contents(self):
-        if self.away:
-            raise DatabaseError(self.away)
+        if self.away or self.unread:
+            raise DatabaseError(self.away or self.unread)
         return self.now
 
     async def change(self, decide, _author):
@@ -149,6 +150,18 @@ async def test_a_database_that_is_away_is_told_of(live):
     assert (one.state.reachable, one.state.error, one.state.since) == (False, "gone", 5.0)
     assert list(one.contents.entries["consumers"]) == ["ann"]
     assert machine.users() == ["ann"]
+
+
+async def test_contents_that_cannot_be_read_are_told_of(live):
+    """The database answers, and what it has is no good: the state says so until it is mended."""
+    one, store, machine = live
+    store.unread = "no JSON"
+    store.put("ann", {"username": "ann"})
+    await until(lambda: one.state.error)
+    assert (one.state.error, one.state.reachable, one.state.applied) == ("no JSON", True, 0)
+    store.unread = ""
+    await until(lambda: one.state.applied == 1)
+    assert (one.state.error, machine.users()) == ("", ["ann"])
 
 
 async def test_the_file_goes_on_to_give_the_settings(live):

@@ -8,11 +8,13 @@ import pytest
 from database_case import Stores
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from proxyd.clock import Clock
 from proxyd.database import records
-from proxyd.database.entries import AuditQuery, Author, Change, Contents, Entry
+from proxyd.database.entries import AuditQuery, Author, Change, Contents, Entry, RefusedError
 from proxyd.database.records import Kept
+from proxyd.database.tables import ENTITIES
 
 ME = Author("me", "admin", "127.0.0.1", "0123456789abcdef")
 
@@ -290,6 +292,18 @@ async def test_a_database_that_was_put_back_is_read_anew(stores):
     reader = stores.open()
     reader._contents = Contents(7, {"consumers": {"9": Entry("consumers", "9", {}, 0.0, 0.0)}})
     assert await reader.contents() == await store.contents()
+
+
+async def test_a_document_that_is_none_is_told_of(stores):
+    """Nothing is read past it, and nothing is decided without it."""
+    store, other = stores.open(), stores.open()
+    await store.change(put(("consumers", "1", {"username": "a"})), ME)
+    async with store._engine.begin() as connection:
+        await connection.execute(update(ENTITIES).values(document="{"))
+    for refused in (other.contents(), other.change(put(("consumers", "2", {})), ME)):
+        with pytest.raises(RefusedError, match="consumers 1 is no JSON"):
+            await refused
+    assert other.state.reachable
 
 
 async def test_its_repr_names_the_database_and_the_revision(stores):
