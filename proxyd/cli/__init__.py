@@ -7,6 +7,9 @@ from proxyd.process import early
 if "run" in sys.argv[1:2]:
     early.hold()  # before the imports, which take a while
 
-from proxyd.cli.main import main
+try:
+    from proxyd.cli.main import main
+except KeyboardInterrupt:  # while nothing has begun
+    sys.exit(130)
 
 __all__ = ["main"]

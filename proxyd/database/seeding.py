@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from proxyd.database.entries import Author, Change
 from proxyd.database.seal import SealError, seal
+from proxyd.database.text import TOO_LARGE
 from proxyd.errors import ConfigError, Problem
 from proxyd.model.documents import flatten
 from proxyd.telemetry.events import get_logger
@@ -38,6 +41,10 @@ def changes_of(
                 problems.append(Problem(one.place, f"{one.path}.{error.field}", str(error)))
                 continue
         stored = {field: value for field, value in sealed.items() if value is not None}
+        try:
+            orjson.dumps(stored)
+        except TypeError:
+            problems.append(Problem(one.place, one.path, TOO_LARGE))
         changes.append(Change(one.collection, one.id, stored))
     if problems:
         raise ConfigError(problems)

@@ -5,11 +5,12 @@ The file goes on to say what is no entity: its ``proxyd`` block and its vaults a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from proxyd.model.document import parse
+from proxyd.errors import ConfigError, Place, Problem
+from proxyd.model.document import DATABASE, parse
 from proxyd.model.documents import raw
 from proxyd.model.shapes import SHAPES
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from proxyd.database.entries import Contents, Document, Entry
 
 Frame = dict[str, Any]
+TOO_LARGE: Final = "a number has more than 64 bits, which no database keeps"
 _FRAMING = ("proxyd", "vaults")
 
 
@@ -48,6 +50,9 @@ def _whole(entry: Entry) -> Document:
 
 
 def write(frame: Frame, documents: Mapping[str, Iterable[Document]]) -> str:
-    """Return the text of some entities; ``id`` is among the fields of each."""
+    """Return the text of some entities; ``id`` is among the fields of each. Raises ConfigError."""
     found = {name: list(documents[name]) for name in SHAPES if name in documents}
-    return orjson.dumps({**frame, **{name: some for name, some in found.items() if some}}).decode()
+    try:
+        return orjson.dumps({**frame, **{name: some for name, some in found.items() if some}}).decode()
+    except TypeError:  # 10 ** 30 is one for YAML
+        raise ConfigError([Problem(Place(DATABASE), "", TOO_LARGE)]) from None

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from proxyd.model.load import Loaded
 
 
-def refuse_unusable(loaded: Loaded) -> None:
-    """Raise ConfigError with everything in a configuration of a database that no worker could use."""
+def refuse_unusable(loaded: Loaded, name: str = DATABASE) -> None:
+    """Raise ConfigError with everything in a configuration, which problems call ``name``, that no worker could use."""
     problems = [
-        Problem(Place(DATABASE), path, reason) for path, reason in chain(_unusable(loaded), _nowhere(loaded))
+        Problem(Place(name), path, reason) for path, reason in chain(_unusable(loaded), _nowhere(loaded))
     ]
     if problems:
         raise ConfigError(problems)

@@ -24,6 +24,8 @@ consumers:
   jwt_secrets: [{key: k, secret: "{vault://env/ann-secret}"}]
 """
 
+HUGE = "{name: rate-limiting, config: {minute: 99999999999999999999999999}}"
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -90,6 +92,11 @@ def test_nothing_is_written_of_what_would_not_load(run):
     wrong = run("apply", "--yes", text=FILE.replace("minute: 5", "minut: 5").replace("/orders", "/items"))
     assert wrong.returncode == 1
     assert "minut" in wrong.stderr
+    for unusable in ("services: [{name: s, url: 'memory://nobody'}]", f"plugins: [{HUGE}]"):
+        refused = run("apply", "--yes", text=f'_format_version: "3.0"\n{unusable}\n')
+        assert refused.returncode == 1
+        assert "error: " in refused.stderr
+        assert "Traceback" not in refused.stderr
     assert run("diff", text=FILE).returncode == 0
     refused = run("apply", text='_format_version: "3.0"\n')
     assert (refused.returncode, "--yes" in refused.stderr) == (1, True)

@@ -12,6 +12,7 @@ from proxyd.database.entries import Author, Change
 from proxyd.database.opening import once
 from proxyd.database.seal import SealError, seal
 from proxyd.database.text import frame_of, write
+from proxyd.database.usable import refuse_unusable
 from proxyd.errors import ConfigError
 from proxyd.model.flat import Flat, flat, spare
 from proxyd.model.load import load_text, read_text, settings_of
@@ -170,8 +171,9 @@ def _check(frame: Frame, table: Table) -> None:
         collection: [{"id": identity, **document} for identity, document in documents.items()]
         for collection, documents in table.items()
     }
-    load_text(
-        write(frame, documents), "what would come of it", env=os.environ, plugins=config.plugin_configs()
+    name = "what would come of it"
+    refuse_unusable(
+        load_text(write(frame, documents), name, env=os.environ, plugins=config.plugin_configs()), name
     )
 
 

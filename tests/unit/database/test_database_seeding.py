@@ -97,6 +97,15 @@ def test_keys_without_a_pepper_are_refused_with_their_place():
         seed(FILE % "true", env)
 
 
+def test_numbers_that_no_database_keeps_are_refused_with_their_place():
+    """YAML knows larger ones than JSON."""
+    text = (
+        '_format_version: "3.0"\nplugins: [{name: rate-limiting, config: {minute: 99999999999999999999}}]\n'
+    )
+    with pytest.raises(ConfigError, match=r"kong\.yml:2:\d+: plugins\[0\]: .*64 bits"):
+        seed(text)
+
+
 def test_replacing_takes_away_what_is_not_there_any_more():
     """And puts the rest."""
     before = contents(seed(FILE % "true"))
