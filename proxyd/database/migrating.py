@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from proxyd.database.target import Target
 
 _LOCK: Final = 0x70726F787964  # the key of PostgreSQL's advisory lock: "proxyd" in ASCII
+_AGAIN: Final = 0.05  # seconds between two tries for a file that is taken
 _PATIENCE: Final = 300.0  # seconds for all migrations, waiting for those of another machine included
 
 
@@ -126,8 +129,7 @@ async def _run(target: Target, act: Callable[[Connection, Target], Status], *, w
     try:
         async with asyncio.timeout(_PATIENCE), engine.connect() as connection:
             if writes and target.kind == "sqlite":
-                # Readers and the writer do not wait for one another; the file remembers it.
-                await connection.run_sync(_write_ahead)
+                await _have_written_ahead(connection)
             await connection.execution_options(**{WRITES: writes})
             result = await connection.run_sync(act, target)
             await connection.commit()
@@ -136,6 +138,22 @@ async def _run(target: Target, act: Callable[[Connection, Target], Status], *, w
         raise explain(error, target) from None
     finally:
         await engine.dispose()
+
+
+async def _have_written_ahead(connection: AsyncConnection) -> None:
+    """Have readers and the writer not wait for one another; the file remembers it.
+
+    Whoever finds the file taken by another one who does the same is told so at once, whatever the time for locks.
+    """
+    while True:
+        try:
+            await connection.run_sync(_write_ahead)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            await asyncio.sleep(_AGAIN)
+        else:
+            return
 
 
 def _write_ahead(connection: Connection) -> None:
