@@ -68,6 +68,7 @@ class Shipping:
         self._row = 0  # failures in a row
         self._full = False  # told so
         self._hidden = False  # the spool cannot be looked into, and that is told
+        self._unread: set[str] = set()  # segments that cannot be read, and are told of
         self._tasks: list[asyncio.Task[None]] = []
         self._headers = _headers(config)
         self._suffix = ".log.gz" if config.gzip else ".log"
@@ -94,6 +95,7 @@ class Shipping:
             self._not_seen(_reason(error))
             return
         self._hidden = False
+        self._unread &= {one.name.text for one in self.state.waiting}
         self.segments["dropped"] += self.state.dropped
         if self.state.dropped and not self._full:
             log.error("log segments are lost: the spool is full", spool=str(self._spool.directory))
@@ -125,7 +127,8 @@ class Shipping:
         """Send a segment; returns for how many seconds to wait, 0 where it is sent."""
         self._under_way = one.name.text
         try:
-            await self._ship(one)
+            if not await self._ship(one):
+                return 0.0
         except Exception as error:  # noqa: BLE001  # whatever it is, the segment stays where it is
             told = error if isinstance(error, StoreError) else StoreError(_reason(error), "connection")
             self._failed(told.kind, str(told))
@@ -140,8 +143,13 @@ class Shipping:
         self._row = 0
         return 0.0
 
-    async def _ship(self, one: Waiting) -> None:
-        body = await asyncio.to_thread(self._spool.read, one.path, compress=self._config.gzip)
+    async def _ship(self, one: Waiting) -> bool:
+        """Send it, and have it leave the spool; false where it cannot be read, which keeps no other one back."""
+        try:
+            body = await asyncio.to_thread(self._spool.read, one.path, compress=self._config.gzip)
+        except OSError as error:
+            self._not_read(one, _reason(error))
+            return False
         if body is not None:
             key = one.name.key(self._config.prefix, self._suffix)
             await self._bucket.put(key, body.data, self._headers, body.sha256)
@@ -149,6 +157,13 @@ class Shipping:
             self.sent_bytes += len(body.data)
             self.last_success = self._clock.time()
         await asyncio.to_thread(one.path.unlink, missing_ok=True)
+        return True
+
+    def _not_read(self, one: Waiting, reason: str) -> None:
+        self.failures["spool"] += 1
+        if one.name.text not in self._unread:
+            log.error("a log segment cannot be read", path=str(one.path), reason=reason)
+        self._unread.add(one.name.text)
 
     def _failed(self, kind: str, reason: str) -> None:
         self.failures[kind] += 1

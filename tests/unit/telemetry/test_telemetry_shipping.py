@@ -222,3 +222,16 @@ async def test_a_spool_that_is_gone_is_told_once(ship, spool, events_of):
     away.rename(spool.directory)
     put(spool, 1)
     await until(lambda: one.segments["sent"] == 1)
+
+
+async def test_a_segment_that_cannot_be_read_keeps_no_other_back(ship, spool, events_of):
+    """As one that another user has left: it is told once, and stays."""
+    odd = put(spool, 1)
+    odd.unlink()
+    odd.mkdir()
+    put(spool, 2)
+    one = ship(FakeBucket(StoreError("answered 500", "server")))
+    await until(lambda: one.segments["sent"] == 1 and one.failures["spool"] > 3)
+    assert odd.exists()
+    assert one.failures["server"] == 1
+    assert events_of().count("a log segment cannot be read") == 1
