@@ -38,7 +38,7 @@ async def start_servers(
     settings = admin.settings
     if settings.admin_listen:
         started.callback(admin.auditor.close)
-        segments = open_segments(settings, "audit", "", Clock.time, started)
+        segments = open_segments(settings, "audit", "", Clock().time, started)
         admin.auditor.open(settings.admin_audit_log, segments)
         admin.admin_counts.dropped = lambda: admin.auditor.dropped
     found: dict[str, list[str]] = {"status_listen": [], "admin_listen": []}

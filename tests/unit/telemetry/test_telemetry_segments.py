@@ -96,7 +96,7 @@ async def test_what_is_being_written_is_left_alone(writer, tmp_path):
     one = writer()
     one.write(b"x\n", 1)
     await until(lambda: one.written == 1)
-    state = Spool(tmp_path, 1000, Clock.time).look(LOGS)
+    state = Spool(tmp_path, 1000, Clock().time).look(LOGS)
     assert (state.waiting, state.size, files(tmp_path)) == ([], 2, [".open"])
 
 
@@ -120,7 +120,7 @@ def test_a_kill_loses_no_line_that_was_written(tmp_path):
     (path,) = tmp_path.iterdir()
     with path.open("ab") as file:
         file.write(b"half")
-    (one,) = Spool(tmp_path, 10_000, Clock.time).look(LOGS).waiting
+    (one,) = Spool(tmp_path, 10_000, Clock().time).look(LOGS).waiting
     assert one.name.text == path.stem
     assert Spool.read(one.path, compress=False).data == b"whole\n" * 100
 
@@ -144,7 +144,7 @@ def test_the_oldest_go_where_there_is_no_room(tmp_path):
         (tmp_path / f"{name}.log").write_bytes(b"x" * 10)
     (tmp_path / f"{new_name('audit', 'main', MOMENT)}.log").write_bytes(b"x" * 100)
     (tmp_path / "notes.txt").write_bytes(b"x" * 100)
-    state = Spool(tmp_path, 25, Clock.time).look(LOGS, spared=names[0])
+    state = Spool(tmp_path, 25, Clock().time).look(LOGS, spared=names[0])
     assert [one.name.text for one in state.waiting] == [names[0], names[3]]
     assert (state.size, state.dropped, len(files(tmp_path))) == (20, 2, 4)
 

@@ -44,7 +44,7 @@ class FakeBucket:
 
 @pytest.fixture
 def spool(tmp_path):
-    return Spool(tmp_path, 1 << 20, Clock.time)
+    return Spool(tmp_path, 1 << 20, Clock().time)
 
 
 @pytest.fixture(autouse=True)
