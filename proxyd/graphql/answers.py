@@ -33,7 +33,7 @@ WATCHED: Final = 1_048_576  # bytes of the largest answer that is read for codes
 NO_CODE: Final = "none"  # of an error without one
 BAD_GATEWAY: Final = 502
 BAD: Final = 400  # from here on, a status says that there is no result
-PLAIN: Final = frozenset(
+_PLAIN: Final = frozenset(
     {
         b"application/json",
         b"application/json; charset=utf-8",
@@ -148,7 +148,7 @@ class Answers:
         if response is None or response.headers is not headers or status in BODILESS:
             return 0
         content = headers.get(b"content-type")
-        if content not in PLAIN and b"json" not in (content or b"").lower():
+        if content not in _PLAIN and b"json" not in (content or b"").lower():
             return 0
         return WATCH
 

@@ -63,11 +63,7 @@ async def added(kept: Iterable[Kept | None]) -> Moment:
         whole.total.add_packed(one.total)
         for name, flat in one.routes.items():
             whole.routes.setdefault(name, Counts()).add_packed(flat)
-        for name, (requests, failed) in one.consumers.items():
-            told = whole.consumers.get(name, (0, 0))
-            whole.consumers[name] = (told[0] + requests, told[1] + failed)
-        for kind, count in one.failures.items():
-            whole.failures[kind] = whole.failures.get(kind, 0) + count
+        whole.add_named(one.consumers, one.failures)
     return whole
 
 

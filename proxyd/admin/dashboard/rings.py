@@ -10,7 +10,7 @@ from proxyd.admin.dashboard.counts import Counts, quantile
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 SHARES: Final = (0.5, 0.95, 0.99)
 LATE: Final = 3  # places that may be missing at the end, before that is told
@@ -50,16 +50,20 @@ class Moment:
         self.routes.setdefault(name, Counts()).add(counts)
         _sum(self.failures, failures)
 
+    def add_named(self, consumers: Mapping[str, tuple[int, int]], failures: dict[str, int]) -> None:
+        """Add what is counted by consumer, and by kind of failure."""
+        for name, (requests, failed) in consumers.items():
+            before = self.consumers.get(name, (0, 0))
+            self.consumers[name] = (before[0] + requests, before[1] + failed)
+        _sum(self.failures, failures)
+
     def add(self, other: Moment) -> None:
         """Add the time that follows."""
         self.seconds += other.seconds
         self.total.add(other.total)
         for name, counts in other.routes.items():
             self.routes.setdefault(name, Counts()).add(counts)
-        for name, (requests, failed) in other.consumers.items():
-            before = self.consumers.get(name, (0, 0))
-            self.consumers[name] = (before[0] + requests, before[1] + failed)
-        _sum(self.failures, other.failures)
+        self.add_named(other.consumers, other.failures)
         self.websockets = max(self.websockets, other.websockets)
         self.connections = max(self.connections, other.connections)
         self.in_flight = max(self.in_flight, other.in_flight)
